@@ -31,7 +31,11 @@ _TAIL_LINES = 40
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """How to reach a server that is up, and which process it is."""
+    """How to reach a server that is up, and which process it is.
+
+    Attributes:
+        metrics_url: where it tells what it has counted, as Prometheus reads it; empty if it does not.
+    """
 
     endpoint_url: str
     access_key: str
@@ -40,6 +44,7 @@ class RunningServer:
     folder: Path
     ca_bundle: Path | None = None
     region: str = "us-east-1"
+    metrics_url: str = ""
 
     @property
     def port(self) -> int:

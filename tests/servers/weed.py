@@ -21,8 +21,11 @@ _LOOK_S = 0.05
 @contextmanager
 def weed() -> Iterator[RunningServer]:
     """Run an empty SeaweedFS; takes 1 to 2 s to be ready."""
-    with seaweed() as server:
+    with seaweed(metrics=True) as server:
         for _ in server.until_ready(PATIENCE_S):
             time.sleep(_LOOK_S)
-        keys = server.credentials
-        yield RunningServer(server.endpoint_url, keys.access_key, keys.secret_key, (server.process_id,), server.folder)
+        keys, process_ids = server.credentials, (server.process_id,)
+        yield RunningServer(
+            server.endpoint_url, keys.access_key, keys.secret_key, process_ids, server.folder,
+            metrics_url=server.metrics_url,
+        )  # fmt: skip

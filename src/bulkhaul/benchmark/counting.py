@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -41,7 +42,8 @@ class Counts(msgspec.Struct):
         failures: of the whole run.
         waited_s, body_s, queued_s: seconds that all requests together spent so.
         disk_s, disk_busy: seconds that all workers wrote bodies, and the share of its time of the one that did most.
-        throttled: requests that were refused for load.
+        segments, retransmits: TCP segments with data that the workers sent, and those that they sent again.
+        throttled: requests that were refused for load, by kind.
     """
 
     measured: tuple[Measured, ...]
@@ -51,12 +53,14 @@ class Counts(msgspec.Struct):
     done: int
     failed: int
     moved_bytes: int
-    throttled: int
+    throttled: Counter[str]
     waited_s: float
     body_s: float
     queued_s: float
     disk_s: float
     disk_busy: float
+    segments: int
+    retransmits: int
 
 
 def steady_part(windows: Sequence[Window], seconds: float) -> Steady:
@@ -84,7 +88,7 @@ def count(spools: Sequence[Spool], begins_ns: int, part: Steady) -> Counts:
     lanes: dict[tuple[int, int], np.ndarray] = defaultdict(lambda: np.zeros(3, dtype=np.int64))
     failures: dict[tuple[str, int], FailureCount] = {}
     processes = []
-    throttled, disks_s = 0, list[float]()
+    throttled, grown = Counter[str](), list[_Grown]()
     spent = np.zeros(3, dtype=np.float64)
     for worker, spool in enumerate(spools):
         used = _Used(from_ns, to_ns)
@@ -95,14 +99,14 @@ def count(spools: Sequence[Spool], begins_ns: int, part: Steady) -> Counts:
             _count_failures(told, spool, failures)
             rows = told[(told["ended_ns"] >= from_ns) & (told["ended_ns"] < to_ns)]
             _count_kinds(rows, kinds)
-            throttled += int(np.isin(rows["status"], list(THROTTLING)).sum())
+            throttled.update(_throttled(rows, spool))
             spent += _spent_s(rows)
             for lane in np.unique(rows["lane"]):
                 of = rows[rows["lane"] == lane]
                 busy_ns = int((of["ended_ns"] - of["began_ns"]).sum())
                 lanes[worker, int(lane)] += (len(of), int(of["moved_bytes"].sum()), busy_ns)
         processes.append(used.told(f"worker {worker}"))
-        disks_s.append(used.disk_s)
+        grown.append(used.grown)
     return Counts(
         measured=tuple(_measured(kind, seen) for kind, seen in sorted(kinds.items())),
         connections=tuple(
@@ -118,8 +122,10 @@ def count(spools: Sequence[Spool], begins_ns: int, part: Steady) -> Counts:
         waited_s=float(spent[0]),
         body_s=float(spent[1]),
         queued_s=float(spent[2]),
-        disk_s=sum(disks_s),
-        disk_busy=max(disks_s, default=0.0) / max(part.to_s - part.from_s, 1e-9),
+        disk_s=sum(of.disk_s for of in grown),
+        disk_busy=max((of.disk_s for of in grown), default=0.0) / max(part.to_s - part.from_s, 1e-9),
+        segments=round(sum(of.segments for of in grown)),
+        retransmits=round(sum(of.retransmits for of in grown)),
     )
 
 
@@ -130,6 +136,14 @@ def _count_failures(rows: Rows, spool: Spool, failures: dict[tuple[str, int], Fa
         kind = spool.kinds[int(number)]
         known = failures.get((kind.code, kind.status)) or FailureCount(kind.code, kind.status, 0, kind.message)
         failures[kind.code, kind.status] = msgspec.structs.replace(known, count=known.count + int(amount))
+
+
+def _throttled(rows: Rows, spool: Spool) -> dict[str, int]:
+    """Return status and code of refusals for load, and how many there were of each."""
+    refused = rows[np.isin(rows["status"], list(THROTTLING))]
+    kinds = zip(*np.unique(refused["failure"], return_counts=True), strict=True)
+    named = ((spool.kinds[int(number)], int(amount)) for number, amount in kinds)
+    return {f"{kind.status} {kind.code}": amount for kind, amount in named}
 
 
 def _count_kinds(rows: Rows, kinds: dict[tuple[int, int], _Kind]) -> None:
@@ -157,43 +171,56 @@ def _spent_s(rows: Rows) -> np.ndarray:
     return np.array([waited_ns, body_ns, (good["began_ns"] - good["due_ns"]).sum()]) / 1e9
 
 
-class _Used:
-    """What a worker used between two instants; its meters, four a second, are not kept.
+class _Grown(NamedTuple):
+    """By how much what a worker counts grew within the part that counts; the fields are those of its meters."""
 
-    Attributes:
-        disk_s: seconds that it wrote to a disk.
-    """
+    cpu_s: float
+    starved_s: float
+    disk_s: float
+    segments: float
+    retransmits: float
+
+
+class _Used:
+    """What a worker used between two instants; its meters, four a second, are not kept."""
 
     def __init__(self, from_ns: int, to_ns: int) -> None:
         self._from_ns, self._to_ns = from_ns, to_ns
         self._last: Meter | None = None
-        self._elapsed_s = self._cpu_s = self._starved_s = self._lag_s = 0.0
-        self.disk_s = 0.0
+        self._elapsed_s = self._most_lag_s = self._lags_s = 0.0
+        self._meters = 0  # within
+        self._grown = np.zeros(len(_Grown._fields))
 
     def add(self, meter: Meter) -> None:
         """Take the next meter; between two of them all grew evenly."""
         last, self._last = self._last, meter
         if self._from_ns <= meter.at_ns < self._to_ns:
-            self._lag_s = max(self._lag_s, meter.lag_s)
+            self._meters += 1
+            self._lags_s += meter.lag_s
+            self._most_lag_s = max(self._most_lag_s, meter.lag_s)
         if last is None or meter.at_ns <= last.at_ns:
             return
         within_ns = min(meter.at_ns, self._to_ns) - max(last.at_ns, self._from_ns)
         if within_ns <= 0:
             return
-        share = within_ns / (meter.at_ns - last.at_ns)
         self._elapsed_s += within_ns / 1e9
-        self._cpu_s += share * (meter.cpu_s - last.cpu_s)
-        self._starved_s += share * (meter.starved_s - last.starved_s)
-        self.disk_s += share * (meter.disk_s - last.disk_s)
+        share = within_ns / (meter.at_ns - last.at_ns)
+        self._grown += share * np.array([getattr(meter, name) - getattr(last, name) for name in _Grown._fields])
+
+    @property
+    def grown(self) -> _Grown:
+        """What grew by how much."""
+        return _Grown(*self._grown.tolist())
 
     def told(self, name: str) -> ProcessUse:
         """Return it as shares of the time."""
-        elapsed_s = max(self._elapsed_s, 1e-9)
+        elapsed_s, grown = max(self._elapsed_s, 1e-9), self.grown
         return ProcessUse(
             name,
-            cpu=round(self._cpu_s / elapsed_s, 4),
-            lag_ms=round(1000 * self._lag_s, 3),
-            starved=round(self._starved_s / elapsed_s, 4),
+            cpu=round(grown.cpu_s / elapsed_s, 4),
+            lag_ms=round(1000 * self._most_lag_s, 3),
+            starved=round(grown.starved_s / elapsed_s, 4),
+            mean_lag_ms=round(1000 * self._lags_s / max(self._meters, 1), 3),
         )
 
 
@@ -224,14 +251,17 @@ def limited_by(
     within = [window for window in windows if part.from_s <= window.at_s < part.to_s] or list(windows)
     seconds, done = max(part.to_s - part.from_s, 1e-9), max(counts.done, 1)
     busiest = max(counts.processes, key=lambda use: use.cpu + use.starved, default=ProcessUse("", 0.0, 0.0))
+    latest = max(counts.processes, key=lambda use: use.mean_lag_ms, default=ProcessUse("", 0.0, 0.0))
     waiting = [window.waiting for window in within] or [0]
     # At the end of a log nothing is due any more: what was late has been made up for, and it took longer than the log.
     queued = counts.queued_s > _QUEUED * (counts.waited_s + counts.body_s + counts.queued_s)
     behind = part.replayed and queued and counts.done + counts.failed < _HELD * rate * seconds
+    read_bytes = sum(one.moved_bytes for one in counts.measured if one.operation == "get")
     seen = Observed(
         requests=counts.done,
         failed=counts.failed,
-        throttled=counts.throttled,
+        throttled=counts.throttled.total(),
+        refusal=max(counts.throttled, key=lambda kind: counts.throttled[kind], default=""),
         connections=sum(window.in_flight for window in within) / max(len(within), 1),
         first_byte_s=counts.waited_s / done,
         body_s=counts.body_s / done,
@@ -241,8 +271,11 @@ def limited_by(
         queue_grows=behind or waiting[-1] - waiting[0] > max(10.0, rate * 0.1),
         bytes_per_s=counts.moved_bytes / seconds,
         body_bytes_per_s=counts.moved_bytes / counts.body_s if counts.body_s > 0 else 0.0,
+        busiest=busiest.name,
         largest_cpu=busiest.cpu,
         largest_starved=busiest.starved,
+        latest=latest.name,
+        lag_s=latest.mean_lag_ms / 1000,
         client_cpu=sum(use.cpu for use in counts.processes),
         machine_cpu=machine_cpu,
         cores=usable_cores(),
@@ -250,6 +283,10 @@ def limited_by(
         floor_first_byte_s=floors.first_byte_ms / 1000 if floors else 0.0,
         floor_connection_bytes_per_s=floors.connection_bytes_per_s if floors else 0.0,
         floor_sockets_bytes_per_s=floors.sockets_bytes_per_s if floors else 0.0,
+        floor_disk_bytes_per_s=floors.disk_bytes_per_s if floors else 0.0,
+        written_bytes_per_s=read_bytes / seconds if counts.disk_s else 0.0,
+        segments=counts.segments,
+        retransmits=counts.retransmits,
         rate=rate,
     )
     return Limit(*limit_of(seen))

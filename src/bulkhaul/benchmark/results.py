@@ -131,12 +131,14 @@ class ProcessUse(msgspec.Struct, frozen=True):
         cpu: CPU seconds a second; 1 is a core.
         starved: seconds a second for which it could have gone on, and had no CPU; 0 if nobody knows.
         lag_ms: by how much its loop came late at most.
+        mean_lag_ms: and on average.
     """
 
     name: str
     cpu: float
     lag_ms: float
     starved: float = 0.0
+    mean_lag_ms: float = 0.0
 
 
 class Floors(msgspec.Struct, frozen=True):
@@ -164,7 +166,7 @@ class Limit(msgspec.Struct, frozen=True):
 
     Attributes:
         name: ``first byte``, ``connection rate``, ``network``, ``disk``, ``client CPU``, ``machine CPU``,
-            ``throttling``, ``rate asked for``, ``rate not held``, ``failures`` or ``unknown``.
+            ``event loop``, ``throttling``, ``rate asked for``, ``rate not held``, ``failures`` or ``unknown``.
         sentence: one for people.
         shares: what took what part of the time of a request, 0 to 1.
     """

@@ -34,7 +34,6 @@ class Tally:
     Attributes:
         done, failed: requests so far.
         moved_bytes: so far.
-        retransmits: of each worker, since its first meter.
         windows: what is closed.
     """
 
@@ -45,12 +44,11 @@ class Tally:
         self._open: dict[int, _Open] = {}
         self._closed = 0  # windows that were closed
         self._meters: dict[int, Meter] = {}
-        self._first: dict[int, Meter] = {}
 
     @property
     def retransmits(self) -> int:
-        """TCP segments that were sent again since the first meters."""
-        return sum(max(0, last.retransmits - self._first[worker].retransmits) for worker, last in self._meters.items())
+        """TCP segments that the workers sent again."""
+        return sum(meter.retransmits for meter in self._meters.values())
 
     def rows(self, rows: Rows) -> None:
         """Count requests by the second in which they ended."""
@@ -77,7 +75,6 @@ class Tally:
         """Take what a worker tells of itself."""
         last = self._meters.get(worker)
         self._meters[worker] = meter
-        self._first.setdefault(worker, meter)
         place = (meter.at_ns - self._begins_ns) // 1_000_000_000
         if last is None or place < self._closed:
             return

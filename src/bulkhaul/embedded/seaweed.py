@@ -44,10 +44,14 @@ class Seaweed:
         credentials: what requests must be signed with; made up for this run.
         process_id: for killing it at once.
         folder: with all of its files, which is removed at the end.
+        metrics_url: where it tells what it has counted, as Prometheus reads it; empty unless that was asked for.
     """
 
-    def __init__(self, port: int, credentials: Credentials, process_id: int, folder: Path) -> None:
+    def __init__(
+        self, port: int, credentials: Credentials, process_id: int, folder: Path, metrics_port: int | None
+    ) -> None:
         self.endpoint_url = f"http://127.0.0.1:{port}"
+        self.metrics_url = "" if metrics_port is None else f"http://127.0.0.1:{metrics_port}/metrics"
         self.credentials = credentials
         self.process_id = process_id
         self._port = port
@@ -121,19 +125,20 @@ def find_weed() -> str:
 
 
 @contextlib.contextmanager
-def seaweed(parent: Path | None = None) -> Iterator[Seaweed]:
+def seaweed(parent: Path | None = None, *, metrics: bool = False) -> Iterator[Seaweed]:
     """Start a server; at the end of the block, or of this process, it is killed and its files are removed.
 
     Args:
         parent: where it makes a folder for its files, else where temporary files go. A short path: there are sockets
             in it, whose paths have at most 107 bytes.
+        metrics: it counts requests and bytes, and tells them at ``metrics_url``.
 
     Raises:
         Unsupported: it is not installed.
         OtherError: it cannot be started.
     """
     program = find_weed()
-    with free_ports(5, offsets=(0, _GRPC_OFFSET)) as ports:
+    with free_ports(6 if metrics else 5, offsets=(0, _GRPC_OFFSET)) as ports:
         folder = Path(tempfile.mkdtemp(prefix="bulkhaul-seaweed-", dir=parent))
         credentials = Credentials("bulkhaul-demo", secrets.token_hex(20))
         guard = _guarded(_command(program, folder, ports), folder, ports, credentials)
@@ -144,14 +149,14 @@ def seaweed(parent: Path | None = None) -> Iterator[Seaweed]:
                 told = guard.stdout.readline()
             if not told:
                 raise OtherError("SeaweedFS cannot be started", cause=_last_lines(folder))
-            yield Seaweed(ports[0], credentials, int(told), folder)
+            yield Seaweed(ports[0], credentials, int(told), folder, ports[5] if metrics else None)
         finally:
             guard.stdin.close()
             guard.wait()
 
 
 def _command(program: str, folder: Path, ports: list[int]) -> list[str]:
-    s3, filer, master, volume, admin = ports
+    s3, filer, master, volume, admin, *metrics = ports
     data = folder / "data"
     data.mkdir()
     return [
@@ -175,6 +180,7 @@ def _command(program: str, folder: Path, ports: list[int]) -> list[str]:
         "-s3.localSocket=s3.sock",
         "-filer.localSocket=filer.sock",
         "-s3.cacheCapacityMB=256",
+        *(f"-metricsPort={port}" for port in metrics),
     ]
 
 

@@ -83,24 +83,35 @@ class FastTransport:
         for target, small in self._small.items():
             small.sign_with(self._signer(target))
 
-    async def get(self, request: GetRequest, sink: Sink) -> None:
-        """Fetch ``[start, end)`` into ``sink``; see ``Transport.get``."""
+    async def get(self, request: GetRequest, sink: Sink, lent: Callable[[Connection], None] | None = None) -> None:
+        """Fetch ``[start, end)`` into ``sink``; see ``Transport.get``.
+
+        Args:
+            lent: told the connection of each GET, which a sink without room may hold.
+        """
         host = request.target.host
         asks, packed = self._learned.manner(host)
         asks = asks and request.whole
         try:
-            await self._get(request, sink, asks_checksum=asks)
+            await self._get(request, sink, lent, asks_checksum=asks)
         except TransportError as error:
             if error.info.code == "Unsupported" and not error.info.status and not packed:
                 self._learned.has_unpacked(host)
-                await self._get(request, sink, asks_checksum=asks)
+                await self._get(request, sink, lent, asks_checksum=asks)
                 return
             if not asks or not may_go_without(host, error.info):
                 raise
-            await self._get(request, sink, asks_checksum=False)
+            await self._get(request, sink, lent, asks_checksum=False)
             self._learned.does_without(host, CHECKSUM_MODE)
 
-    async def _get(self, request: GetRequest, sink: Sink, *, asks_checksum: bool) -> None:
+    async def _get(
+        self,
+        request: GetRequest,
+        sink: Sink,
+        lent: Callable[[Connection], None] | None,
+        *,
+        asks_checksum: bool,
+    ) -> None:
         status = 0
 
         def judge(reply: ReplyHead) -> Sink:
@@ -110,6 +121,8 @@ class FastTransport:
             return sink
 
         async def fetch(connection: Connection, begin: Begin) -> ReplyHead:
+            if lent is not None:
+                lent(connection)
             exchange = connection.exchange(self._encode_get(request, asks_checksum=asks_checksum), begin)
             if self._log.on:
                 reply = await self._log.watched(exchange, "GET", _url_of_part(request))

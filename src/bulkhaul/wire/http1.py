@@ -245,6 +245,21 @@ class Connection(asyncio.BufferedProtocol):
             size.after(now_s - began_s)
         return True
 
+    @property
+    def held(self) -> bool:
+        """Whether the sink of a body has no room for more."""
+        return self._pauses.held
+
+    def hold(self) -> None:
+        """Read no more until ``release``: the sink of a body has no room for more than what was read at once."""
+        if self._transport is not None and not self._pauses.held:
+            self._pauses.hold(self._transport)
+
+    def release(self) -> None:
+        """Read on."""
+        if self._transport is not None and self._pauses.held:
+            self._pauses.release(self._transport)
+
     def close(self) -> None:
         """Close at once, and drop unread bytes."""
         self.usable = False

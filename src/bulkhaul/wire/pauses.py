@@ -1,4 +1,4 @@
-"""Pauses the reading of one connection for as long as the limit of the bandwidth asks for it."""
+"""Pauses the reading of one connection: as long as the limit of the bandwidth asks for it, or its sink has no room."""
 
 from __future__ import annotations
 
@@ -8,13 +8,29 @@ from bulkhaul.wire.throttle import Throttle
 
 
 class Pauses:
-    """The pauses of one connection; there are none without a limit."""
+    """The pauses of one connection.
 
-    __slots__ = ("_throttle", "_timer")
+    Attributes:
+        held: its sink has no room.
+    """
+
+    __slots__ = ("_throttle", "_timer", "held")
 
     def __init__(self, throttle: Throttle | None) -> None:
         self._throttle = throttle
         self._timer: asyncio.TimerHandle | None = None
+        self.held = False
+
+    def hold(self, transport: asyncio.Transport) -> None:
+        """Read no more until ``release``."""
+        self.held = True
+        transport.pause_reading()
+
+    def release(self, transport: asyncio.Transport) -> None:
+        """Read on, unless the limit of the bandwidth forbids it just now."""
+        self.held = False
+        if self._timer is None and not transport.is_closing():
+            transport.resume_reading()
 
     def moved(self, count: int, transport: asyncio.Transport | None) -> None:
         """So many bytes of a body have come over a transport."""
@@ -33,5 +49,5 @@ class Pauses:
 
     def _read_on(self, transport: asyncio.Transport) -> None:
         self._timer = None
-        if not transport.is_closing():
+        if not self.held and not transport.is_closing():
             transport.resume_reading()

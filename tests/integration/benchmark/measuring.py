@@ -8,20 +8,24 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from bulkhaul import AsyncEngine
-from bulkhaul.benchmark.place import Cleaned
+from bulkhaul.benchmark.place import Cleaned, make_place
 from bulkhaul.benchmark.results import Floors, Result, Run, Window
+from bulkhaul.benchmark.running import Benchmark
 from bulkhaul.benchmark.sessions import measure
+from bulkhaul.benchmark.workload import table_of
 from bulkhaul.model.workloads import Workload
 from tests.servers.process import RunningServer
 
 URL = "s3://bench/"
+
+Counted = TypeVar("Counted")
 
 
 class Silent:
@@ -72,6 +76,21 @@ def measured(endpoint: str, workload: Workload, url: str = URL, **settings: Any)
         async with AsyncEngine(endpoint_url=endpoint, region="us-east-1", **settings) as engine:
             (result,) = await measure(engine, [url], workload, "test", Silent(), unwritten)
             return result
+
+    return asyncio.run(work())
+
+
+def counted_run(endpoint: str, workload: Workload, look: Callable[[], Counted]) -> tuple[Run, Counted, Counted]:
+    """Return a run alone, without what prepares it and cleans up, and what a server told before and after it."""
+
+    async def work() -> tuple[Run, Counted, Counted]:
+        async with AsyncEngine(endpoint_url=endpoint, region="us-east-1") as engine:
+            record = await make_place(engine, "bench", "", table_of(workload), workload.size, prepared=False)
+            benchmark = Benchmark(engine, record, workload)
+            await benchmark.fill()
+            before = await asyncio.to_thread(look)
+            run = await benchmark.run(1)
+            return run, before, await asyncio.to_thread(look)
 
     return asyncio.run(work())
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 
 import pytest
 from bench.distant_server.launch import DistantServer, distant_server
 
-from bulkhaul import AsyncEngine
-from bulkhaul.benchmark.place import make_place
-from bulkhaul.benchmark.results import Latencies, Result, Run
-from bulkhaul.benchmark.running import Benchmark
-from bulkhaul.benchmark.workload import table_of
+from bulkhaul.benchmark.results import Latencies, Result
 from bulkhaul.model.workloads import Operation, Workload
-from tests.integration.benchmark.measuring import measured, statistics
+from tests.integration.benchmark.measuring import counted_run, measured, statistics
 
 LATENCY_S = 0.03
 RATE = 60e6
@@ -94,22 +89,12 @@ def test_open_loop_shows_what_a_slow_server_costs(punctual: DistantServer) -> No
 @pytest.mark.parametrize("operation", ["get", "put", "stat"])
 def test_totals_are_those_of_the_server(punctual: DistantServer, operation: Operation) -> None:
     """Each request that the server has counted is in the windows, and each of its bytes."""
-    workload = Workload(mix={operation: 1}, size="4KiB", objects=32, concurrency=8, duration_s=3)
-    run, before, after = asyncio.run(_counted_run(punctual.endpoint, workload))
+    workload = Workload(mix={operation: 1}, size="4KiB", objects=32, concurrency=8, duration_s=2)
+    endpoint = punctual.endpoint
+    run, before, after = counted_run(endpoint, workload, lambda: statistics(endpoint))
     done = sum(window.done[operation] for window in run.windows if window.done)
     assert done == after["requests"] - before["requests"] - 1, "all but the question for the statistics"
     assert sum(sum(window.moved_bytes.values()) for window in run.windows) == (
         4 * KIB * done if operation != "stat" else 0
     )
     assert not run.failures
-
-
-async def _counted_run(endpoint: str, workload: Workload) -> tuple[Run, dict[str, float], dict[str, float]]:
-    """Return a run, and what the server had counted before and after it."""
-    async with AsyncEngine(endpoint_url=endpoint, region="us-east-1") as engine:
-        record = await make_place(engine, "bench", "", table_of(workload), workload.size, prepared=False)
-        benchmark = Benchmark(engine, record, workload)
-        await benchmark.fill()
-        before = await asyncio.to_thread(statistics, endpoint)
-        run = await benchmark.run(1)
-        return run, before, await asyncio.to_thread(statistics, endpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -44,7 +45,7 @@ def row(spool: Writer, operation: int, ended_ms: int, took_ms: int, *, failure: 
 
 def meter(at_ms: int, cpu_s: float, disk_s: float = 0.0) -> Meter:
     """Return a meter."""
-    return Meter(BEGINS + at_ms * MS, cpu_s, cpu_s / 10, 0.002, 4, 1, disk_s, 2, 10 + at_ms // 1000, 900)
+    return Meter(BEGINS + at_ms * MS, cpu_s, cpu_s / 10, 0.002, 4, 1, disk_s, 2, at_ms // 10, at_ms, 900)
 
 
 def tallied(reader: Reader) -> Tally:
@@ -77,7 +78,8 @@ def test_windows(reader: Reader) -> None:
     assert second.p99_ms == pytest.approx(40, rel=0.02)
     assert (first.cpu, second.cpu) == (0.25, 0.5)
     assert (second.in_flight, second.waiting) == (4, 1)
-    assert (tally.done, tally.failed, tally.moved_bytes, tally.retransmits) == (4, 1, 400, 1)
+    assert (tally.done, tally.failed, tally.moved_bytes) == (4, 1, 400)
+    assert tally.retransmits == 190, "those of the last meter, which has all"
 
 
 def test_a_frame_that_is_not_whole_waits(reader: Reader) -> None:
@@ -113,8 +115,10 @@ def test_only_the_steady_part_counts(reader: Reader) -> None:
         row(spool, PUT, ended_ms, took_ms=50)
     row(spool, GET, 2500, took_ms=1, failure=failure)
     row(spool, GET, 3000, took_ms=400)
+    spool.meter(meter(2000, 2.0, disk_s=0.2))
     spool.meter(meter(4000, 3.0, disk_s=0.4))
-    counts = count([reader], BEGINS, Steady(1.0, 3.0, reached=True))
+    part = Steady(1.0, 3.0, reached=True)
+    counts = count([reader], BEGINS, part)
     get, put = counts.measured
     assert (get.operation, get.done, get.failed, get.moved_bytes) == ("get", 200, 1, 20_000)
     assert (put.operation, put.done, put.failed) == ("put", 200, 0)
@@ -124,10 +128,12 @@ def test_only_the_steady_part_counts(reader: Reader) -> None:
     assert put.first_byte is None
     (failures,) = counts.failures
     assert (failures.code, failures.status, failures.count) == ("SlowDown", 503, 2)
-    assert counts.throttled == 1
+    assert counts.throttled == {"503 SlowDown": 1}
     (process,) = counts.processes
     assert process.cpu == pytest.approx(0.5), "two CPU seconds in four seconds"
     assert process.starved == pytest.approx(0.05)
+    assert process.mean_lag_ms == 2
+    assert (counts.segments, counts.retransmits) == (2000, 200), "half of those in four seconds"
     assert counts.disk_s == pytest.approx(0.2), "half of what was written in four seconds"
     assert counts.disk_busy == pytest.approx(0.1)
     (connection,) = counts.connections
@@ -136,6 +142,9 @@ def test_only_the_steady_part_counts(reader: Reader) -> None:
     # A GET waits for its first byte, and a PUT, whose bytes have left a millisecond before, for that long only.
     assert counts.waited_s == pytest.approx(200 * 0.019 + 200 * 0.001)
     assert counts.body_s == pytest.approx(200 * 0.001 + 200 * 0.049)
+    found = limited_by(counts, [], part, None, rate=0.0, machine_cpu=0.0)
+    assert found.name == "network"
+    assert "10 % of the TCP segments" in found.sentence
 
 
 @pytest.mark.parametrize(
@@ -146,8 +155,9 @@ def test_a_replay_that_is_late_has_not_held_its_rate(seconds: float, queued_s: f
     """A log of 10 s whose requests waited for connections and took 20 s is late, though none waits at the end."""
     part = Steady(0.0, seconds, reached=True, replayed=True)
     counts = Counts(
-        measured=(), connections=(), failures=(), processes=(), done=1000, failed=0, moved_bytes=0, throttled=0,
+        measured=(), connections=(), failures=(), processes=(), done=1000, failed=0, moved_bytes=0, throttled=Counter(),
         waited_s=1.0, body_s=1.0, queued_s=queued_s, disk_s=0.0, disk_busy=0.0,
+        segments=0, retransmits=0,
     )  # fmt: skip
     assert limited_by(counts, [], part, None, 100.0, 0.0).name == limit
 

@@ -111,7 +111,8 @@ class Meter(msgspec.Struct, frozen=True):
         waiting: requests that are due and have no lane.
         disk_s: seconds that writing bodies took so far.
         connections: open to the service.
-        retransmits: segments that were sent again on these, ever. Source: TCP_INFO of Linux.
+        retransmits: TCP segments that were sent again since the load began, also on connections that are closed.
+        segments: all with data that were sent since then. Source of both: TCP_INFO of Linux.
         rtt_us: median of their smoothed round trip times, 0 if nobody knows.
     """
 
@@ -124,6 +125,7 @@ class Meter(msgspec.Struct, frozen=True):
     disk_s: float
     connections: int
     retransmits: int
+    segments: int
     rtt_us: int
 
 

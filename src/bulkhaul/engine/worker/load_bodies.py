@@ -1,4 +1,4 @@
-"""The bodies of a load: what PUTs send, and where those of GETs go."""
+"""The bodies of a load: what PUTs send, and what counts those of GETs. ``load_disk`` writes them to a disk."""
 
 from __future__ import annotations
 
@@ -86,60 +86,4 @@ class Discard:
 
     def received(self, count: int) -> None:
         """Count the next bytes."""
-        self.moved_bytes += count
-
-
-class Disk:
-    """Writes bodies to a disk; what that takes is added up.
-
-    Attributes:
-        spent_s: seconds that writing took so far.
-        seeks: each body begins at the beginning of its file.
-    """
-
-    def __init__(self, place: str) -> None:
-        """Take a folder, in which each lane has a file without a name, or a device or FIFO that all lanes write to."""
-        self.spent_s = 0.0
-        self.seeks = os.path.isdir(place)
-        self._place = place
-        self._shared = -1 if self.seeks else os.open(place, os.O_WRONLY)
-
-    def open(self) -> int:
-        """Return a descriptor to write to.
-
-        Raises:
-            OSError: the folder refuses.
-        """
-        if self._shared >= 0:
-            return self._shared
-        try:
-            return os.open(self._place, os.O_TMPFILE | os.O_WRONLY, 0o600)
-        except OSError:  # not every file system has files without names
-            path = os.path.join(self._place, f".bulkhaul-load-{os.getpid()}-{time.monotonic_ns()}")
-            fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            os.unlink(path)
-            return fd
-
-
-class Written(Discard):
-    """Writes a body to a file from its beginning, over the one before."""
-
-    def __init__(self, scratch: memoryview, disk: Disk) -> None:
-        super().__init__(scratch)
-        self._disk = disk
-        self._fd = disk.open()
-
-    def begin(self) -> None:
-        """Wait for the next reply, and write from the beginning of the file on."""
-        super().begin()
-        if self._disk.seeks:
-            os.lseek(self._fd, 0, os.SEEK_SET)
-
-    def received(self, count: int) -> None:
-        """Write the next bytes."""
-        began_s = time.monotonic()
-        data = self._scratch[:count]
-        while data:
-            data = data[os.write(self._fd, data) :]
-        self._disk.spent_s += time.monotonic() - began_s
         self.moved_bytes += count

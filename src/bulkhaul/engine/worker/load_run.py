@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterator
 
 from bulkhaul.engine.loop.threads import in_thread, unforeseen
 from bulkhaul.engine.messages.load_run import SCHEDULED, LoadRun, LoadRunEnded
-from bulkhaul.engine.worker.load_bodies import SCRATCH_BYTES, Bodies, Discard, Disk, Written
+from bulkhaul.engine.worker.load_bodies import SCRATCH_BYTES, Bodies, Discard
 from bulkhaul.engine.worker.load_choice import DELETE, GET, LIST, PUT, STAT, Choice, Chosen
+from bulkhaul.engine.worker.load_disk import Disk, Written
 from bulkhaul.engine.worker.load_spool import Gauges, Spool
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.limits import MIB
@@ -72,7 +73,7 @@ class LoadRunner:
         self._bodies = Bodies(load.compressible)
         self._scratch = memoryview(bytearray(SCRATCH_BYTES))
         self._disk = Disk(load.folder) if load.folder else None
-        self._gauges = Gauges()
+        self._gauges = Gauges(fast.sockets())
         self._chance = random.Random(load.seed + load.worker)  # noqa: S311 - it protects nothing
         self._in_flight = 0
         self._waiting: deque[Due] = deque()
@@ -97,6 +98,9 @@ class LoadRunner:
                 metering.cancel()
         except BaseExceptionGroup as failed:
             raise _first(failed) from None
+        finally:
+            if self._disk is not None:
+                self._disk.close()
         self._meter()
         return LoadRunEnded(self._choice.puts, tuple(self._choice.gone), self._never_begun)
 
@@ -194,7 +198,10 @@ class LoadRunner:
         began_ns = time.monotonic_ns()
         failure = status = 0
         try:
-            if operation == GET:
+            if operation == GET and isinstance(sink, Written):
+                await self._fast.get(self._get(chosen), sink, sink.lent)
+                await sink.settled()
+            elif operation == GET:
                 await self._fast.get(self._get(chosen), sink)
             elif operation == PUT:
                 body = self._bodies.body(chosen.place, chosen.size_bytes)

@@ -8,7 +8,7 @@ import struct
 import time
 from collections.abc import Callable, Iterable
 from socket import IPPROTO_TCP, TCP_INFO
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -21,8 +21,9 @@ MOST_KINDS = 250
 FLUSH_BYTES = 256 * 1024
 """Rows that are written at once at the latest."""
 
-_RTT, _TOTAL_RETRANS, _TCP_INFO_BYTES = 68, 100, 104
-"""Offsets of ``tcpi_rtt`` (us) and ``tcpi_total_retrans`` in ``struct tcp_info``. Source: linux/tcp.h."""
+_RTT, _TOTAL_RETRANS, _DATA_SEGS_OUT, _TCP_INFO_BYTES = 68, 100, 156, 160
+"""Offsets of ``tcpi_rtt`` (us), ``tcpi_total_retrans`` and ``tcpi_data_segs_out`` in ``struct tcp_info``, and how
+much of it is asked for. Source: linux/tcp.h; Linux 4.6 has all of it."""
 
 
 class Socket(Protocol):
@@ -85,11 +86,32 @@ class Spool:
             raise OSError(error.errno, error.strerror, "the record of requests, in the folder TMPDIR") from error
 
 
-class Gauges:
-    """What the process knows of itself from one meter to the next."""
+class TcpState(NamedTuple):
+    """What the kernel tells of a connection.
 
-    def __init__(self) -> None:
+    Attributes:
+        rtt_us: its smoothed round trip time.
+        retransmits: segments that were sent again, ever.
+        segments: with data that were sent, ever; those sent again included.
+    """
+
+    rtt_us: int
+    retransmits: int
+    segments: int
+
+
+class Gauges:
+    """What the process knows of itself from one meter to the next.
+
+    What the kernel counts of a connection ends with it, so its growth is added up from meter to meter. What a
+    connection does between its last meter and its end is lost.
+    """
+
+    def __init__(self, sockets: Iterable[Socket]) -> None:
+        """Take the connections that are there before the load: only what they do from now on counts."""
         self._lag_s = 0.0
+        self._states = _states(sockets)
+        self._retransmits = self._segments = 0
 
     def came_late(self, lag_s: float) -> None:
         """The loop came so late to a timer."""
@@ -97,7 +119,8 @@ class Gauges:
 
     def read(self, *, in_flight: int, waiting: int, disk_s: float, sockets: Iterable[Socket]) -> Meter:
         """Return a meter of this instant."""
-        told = [state for one in sockets if (state := _tcp_state(one)) is not None]
+        self._add_up(_states(sockets))
+        told = self._states.values()
         lag_s, self._lag_s = self._lag_s, 0.0
         return Meter(
             time.monotonic_ns(),
@@ -108,9 +131,18 @@ class Gauges:
             waiting,
             disk_s,
             len(told),
-            sum(retransmits for _, retransmits in told),
-            round(statistics.median(rtt_us for rtt_us, _ in told)) if told else 0,
+            self._retransmits,
+            self._segments,
+            round(statistics.median(state.rtt_us for state in told)) if told else 0,
         )
+
+    def _add_up(self, states: dict[Socket, TcpState]) -> None:
+        """Add what connections have done since the last meter; one that was not there then has done all of it since."""
+        for one, state in states.items():
+            before = self._states.get(one, TcpState(0, 0, 0))
+            self._retransmits += state.retransmits - before.retransmits
+            self._segments += state.segments - before.segments
+        self._states = states
 
 
 def _starved_s() -> float:
@@ -125,12 +157,17 @@ def _starved_s() -> float:
         return 0.0
 
 
-def _tcp_state(one: Socket) -> tuple[int, int] | None:
-    """Return (round trip time in us, retransmitted segments) of a connection, None if it is gone."""
+def _states(sockets: Iterable[Socket]) -> dict[Socket, TcpState]:
+    """Return the states of the connections that are open."""
+    return {one: state for one in sockets if (state := _tcp_state(one)) is not None}
+
+
+def _tcp_state(one: Socket) -> TcpState | None:
+    """Return the state of a connection, None if it is gone; zeros where the kernel tells too little."""
     try:
         state = one.getsockopt(IPPROTO_TCP, TCP_INFO, _TCP_INFO_BYTES)
-    except OSError:
+    except (OSError, ValueError):  # uvloop's sockets raise ValueError once they are closed
         return None
     if len(state) < _TCP_INFO_BYTES:
-        return 0, 0
-    return struct.unpack_from("=I", state, _RTT)[0], struct.unpack_from("=I", state, _TOTAL_RETRANS)[0]
+        return TcpState(0, 0, 0)
+    return TcpState(*(struct.unpack_from("=I", state, at)[0] for at in (_RTT, _TOTAL_RETRANS, _DATA_SEGS_OUT)))
