@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import click
@@ -23,6 +24,36 @@ COMPLETING = "_BULKHAUL_COMPLETE"
 """With this in the environment the program completes a command line instead of running it. Source: click's naming."""
 
 
+NARROW = 52
+"""Columns below which click lets lines run over the edge of a terminal, and a column for names takes too many."""
+
+
+class NarrowFormatter(click.HelpFormatter):
+    """Writes help pages that fit narrow terminals, too."""
+
+    def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
+        columns = shutil.get_terminal_size().columns
+        if width is None and columns < NARROW:
+            width = max(columns - 2, NARROW // 2)
+        super().__init__(indent_increment, width, max_width)
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """Write names and what they mean: side by side, or one below the other."""
+        super().write_dl(rows, col_max if self.width > NARROW else 4, col_spacing)
+
+
+class HelpContext(click.Context):
+    """A context whose help pages fit narrow terminals."""
+
+    formatter_class = NarrowFormatter
+
+
+class HelpGroup(click.Group):
+    """A group of commands whose help pages fit narrow terminals."""
+
+    context_class = HelpContext
+
+
 class SectionOption(click.Option):
     """An option with a place on the help page.
 
@@ -39,6 +70,8 @@ class SectionOption(click.Option):
 
 class SectionedCommand(click.Command):
     """A command whose help page groups its options, and which reports our typed errors as click's."""
+
+    context_class = HelpContext
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the command line, after adding the values that were left out; filters keep their order.

@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 from bulkhaul import __version__
-from bulkhaul.cli.click_extensions import COMPLETING
+from bulkhaul.cli.click_extensions import COMPLETING, HelpGroup
 
 _COMMANDS = (
     *("cp", "mv", "sync", "verify", "cat", "pipe", "ls", "du", "head", "rm", "presign", "tags", "mb", "rb"),
@@ -30,7 +30,7 @@ def _spelled(words: list[str]) -> list[str]:
     return ["--version"] if words[0] == "version" else [*words[1:], "--help"]
 
 
-class LazyGroup(click.Group):
+class LazyGroup(HelpGroup):
     """A group that imports a command when it is called, and takes options before the command as if behind it."""
 
     def _main_shell_completion(self, ctx_args: object, prog_name: str, complete_var: str | None = None) -> None:  # noqa: ARG002 - click's

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import click
 from click.core import ParameterSource
 
-from bulkhaul.cli.click_extensions import SectionedCommand, adding, section
+from bulkhaul.cli.click_extensions import HelpGroup, SectionedCommand, adding, section
 from bulkhaul.cli.option_values import parsed_count, parsed_duration
 from bulkhaul.cli.options import connection_options, make_settings
 
@@ -179,7 +179,13 @@ _object_options = adding(
 )
 
 
-@click.group("bench", epilog=EPILOG, invoke_without_command=True, short_help="Measure a store, and what limits it.")
+@click.group(
+    "bench",
+    cls=HelpGroup,
+    epilog=EPILOG,
+    invoke_without_command=True,
+    short_help="Measure a store, and what limits it.",
+)
 @click.option("--demo", is_flag=True, help="Show all of it on a server on this machine, within a minute.")
 @click.option("--out", metavar="FOLDER", default="", help="Of --demo: where the results go.")
 @click.pass_context

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from bulkhaul.cli.click_extensions import SectionedCommand, adding, section
+from bulkhaul.cli.click_extensions import HelpGroup, SectionedCommand, adding, section
 from bulkhaul.cli.comparison_options import comparison_options, take_comparison
 from bulkhaul.cli.link_options import followed_options, take_links
 from bulkhaul.cli.object_options import (
@@ -129,7 +129,7 @@ _run_options = adding(
 )
 
 
-@click.group("job", epilog=EPILOG, short_help="Plan many objects, move them, and account for each.")
+@click.group("job", cls=HelpGroup, epilog=EPILOG, short_help="Plan many objects, move them, and account for each.")
 def job() -> None:
     """Plan what is to become of many objects, do it, and report what became of each of them."""
 
