@@ -279,7 +279,7 @@ def test_a_copy_that_went_while_nobody_looked(rig: Rig, clock: MovedClock) -> No
 @pytest.mark.parametrize(("count", "asking"), [(12, "ListObjectsV2"), (3, "HeadObject")])
 def test_an_outage_in_hours_of_waiting(tmp_path: Path, count: int, asking: str) -> None:
     """It ends neither the run nor a row: the status is asked for again later."""
-    with running_rig(tmp_path, workers=1, retry_for_s=0.0, retries=0) as rig:
+    with running_rig(tmp_path, workers=1, retry_for_s=0.0) as rig:
         clock = MovedClock(rig.server.store.archives)
         away = Status(code="InternalError", operation=asking, attempt="every", times=27)
 

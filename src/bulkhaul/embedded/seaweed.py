@@ -41,7 +41,7 @@ class Seaweed:
 
     Attributes:
         endpoint_url: where it speaks S3.
-        credentials: what requests must be signed with; made up for this run.
+        credentials: what requests must be signed with.
         process_id: for killing it at once.
         folder: with all of its files, which is removed at the end.
         metrics_url: where it tells what it has counted, as Prometheus reads it; empty unless that was asked for.
@@ -125,12 +125,15 @@ def find_weed() -> str:
 
 
 @contextlib.contextmanager
-def seaweed(parent: Path | None = None, *, metrics: bool = False) -> Iterator[Seaweed]:
+def seaweed(
+    parent: Path | None = None, *, credentials: Credentials | None = None, metrics: bool = False
+) -> Iterator[Seaweed]:
     """Start a server; at the end of the block, or of this process, it is killed and its files are removed.
 
     Args:
         parent: where it makes a folder for its files, else where temporary files go. A short path: there are sockets
             in it, whose paths have at most 107 bytes.
+        credentials: what requests must be signed with, else made up for this run.
         metrics: it counts requests and bytes, and tells them at ``metrics_url``.
 
     Raises:
@@ -140,7 +143,7 @@ def seaweed(parent: Path | None = None, *, metrics: bool = False) -> Iterator[Se
     program = find_weed()
     with free_ports(6 if metrics else 5, offsets=(0, _GRPC_OFFSET)) as ports:
         folder = Path(tempfile.mkdtemp(prefix="bulkhaul-seaweed-", dir=parent))
-        credentials = Credentials("bulkhaul-demo", secrets.token_hex(20))
+        credentials = credentials or Credentials("bulkhaul-demo", secrets.token_hex(20))
         guard = _guarded(_command(program, folder, ports), folder, ports, credentials)
         assert guard.stdin is not None
         assert guard.stdout is not None
