@@ -16,21 +16,14 @@ from bulkhaul.benchmark.compare_lines import lines as comparison_lines
 from bulkhaul.benchmark.extra import OF_RESULTS, require
 from bulkhaul.benchmark.metrics import Metrics
 from bulkhaul.benchmark.place import Cleaned, Record
-from bulkhaul.benchmark.replay import replay_of
-from bulkhaul.benchmark.replaying import replay
 from bulkhaul.benchmark.results import Floors, Result, Run, Window
 from bulkhaul.benchmark.sessions import clean, measure, prepare
-from bulkhaul.benchmark.tune import Tried, heading_of, profile, tried_line, tune
 from bulkhaul.benchmark.workload import drains
 from bulkhaul.cli import bench_lines as lines
 from bulkhaul.cli.bench_files import ResultFiles
 from bulkhaul.cli.bench_sizes import with_sizes
 from bulkhaul.cli.lines import json_text
-from bulkhaul.disk.oserrors import local_error
-from bulkhaul.engine.loop.threads import in_thread
-from bulkhaul.model.errors import UsageError
 from bulkhaul.model.workloads import Operation, Workload
-from bulkhaul.policy.awsfiles import Unsure, read_files
 
 if TYPE_CHECKING:
     from bulkhaul.cli.run_query import Lines
@@ -274,96 +267,3 @@ def _columns() -> int:
     import shutil
 
     return shutil.get_terminal_size().columns
-
-
-def tune_work(url: str, *, profile_name: str, write: str, as_json: bool) -> Work:
-    """Return the work of ``bulkhaul bench tune``."""
-
-    async def work(engine: AsyncEngine, out: Lines) -> int:
-        teller = Teller(out, as_json=as_json, quiet=as_json)
-
-        async def tell(tried: Tried) -> None:
-            if as_json:
-                await out.write(json_text("run", msgspec.to_builtins(tried)))
-            else:
-                out.error(tried_line(tried))
-
-        require("hdrh")
-        heading_of(profile_name)  # before it takes minutes
-        if write:
-            _other_profiles(write, profile_name)
-        tuning = await tune(engine, url, teller, tell)
-        text = profile(tuning, profile_name)
-        if write:
-            _append_profile(write, profile_name, text)
-        if as_json:
-            fields = msgspec.to_builtins(tuning)
-            del fields["tried"]
-            await out.write(json_text("summary", {"operation": "bench tune", **fields, "profile": text}))
-        else:
-            await out.write(text)
-        return 0
-
-    return work
-
-
-def _other_profiles(path: str, name: str) -> str:
-    """Return what is in a configuration file that has no profile of this name.
-
-    Raises:
-        UsageError: it has one, or is none that the AWS commands can read.
-        LocalError: it cannot be read.
-    """
-    file = Path(path).expanduser()
-    try:
-        before = file.read_text(encoding="utf-8") if file.exists() else ""
-    except OSError as error:
-        raise local_error(error, path) from error
-    try:
-        configured = read_files(before, None).configured
-    except Unsure as unsure:
-        raise UsageError(f"{path}: {unsure}; mend it, or name another file with --write") from unsure
-    if name in configured:
-        raise UsageError(f"{path} has a profile {name}; name another one with --as, or remove it")
-    return before
-
-
-def _append_profile(path: str, name: str, text: str) -> None:
-    """Add a profile to a configuration file, which has none of this name.
-
-    Raises:
-        UsageError: it has one.
-        LocalError: the file cannot be read or written.
-    """
-    before, file = _other_profiles(path, name), Path(path).expanduser()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8") as appended:
-            appended.write(("\n" if before else "") + text)
-    except OSError as error:
-        raise local_error(error, path) from error
-
-
-def replay_work(op_log: str, url: str, *, speed: float, concurrency: int, out: str, as_json: bool) -> Work:
-    """Return the work of ``bulkhaul bench replay``."""
-    folder_name = out or f"bench-replay-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
-
-    async def work(engine: AsyncEngine, stdout: Lines) -> int:
-        require(*OF_RESULTS)
-        files = ResultFiles(folder_name, 1, 1)
-        asked = await in_thread(replay_of, Path(op_log), workers=engine.settings.worker_count, speed=speed)
-        for what, count in asked.left_out.items():
-            stdout.error(f"{count} requests cannot be made again: {what}\n")
-        teller = Teller(stdout, as_json=as_json, quiet=False, seconds=asked.seconds)
-        try:
-            result = await replay(
-                engine, url, asked, Path(op_log).name, speed, teller, files.take, concurrency=concurrency
-            )
-        finally:
-            await files.tell(stdout, operation="bench replay", as_json=as_json)
-        (run,) = result.runs
-        if run.interrupted:
-            raise asyncio.CancelledError
-        return 1 if run.limit.name == "failures" else 0
-
-    return work

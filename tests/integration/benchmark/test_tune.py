@@ -13,7 +13,7 @@ from botocore.configloader import load_config
 
 from bulkhaul import AsyncEngine
 from bulkhaul.benchmark import running, tune
-from bulkhaul.cli.bench_run import tune_work
+from bulkhaul.cli.bench_tune import tune_work
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.workloads import Workload

@@ -340,7 +340,7 @@ def clean(ctx: click.Context, /, *, url: str, all_of_them: bool, as_json: bool, 
 @click.pass_context
 def tune(ctx: click.Context, /, *, url: str, profile_name: str, write: str, as_json: bool, **given: Any) -> NoReturn:
     """Find how many connections and how long parts bring most, and print them as a profile."""
-    from bulkhaul.cli.bench_run import tune_work
+    from bulkhaul.cli.bench_tune import tune_work
     from bulkhaul.cli.launch import launch_query
 
     work = tune_work(url, profile_name=profile_name, write=write, as_json=as_json)
@@ -371,7 +371,7 @@ def replay(
     **given: Any,
 ) -> NoReturn:
     """Make the requests of an op-log again, at their times, on objects of the benchmark's own."""
-    from bulkhaul.cli.bench_run import replay_work
+    from bulkhaul.cli.bench_replay import replay_work
     from bulkhaul.cli.launch import launch_query
 
     work = replay_work(op_log, url, speed=speed, concurrency=concurrency or 0, out=out, as_json=as_json)
