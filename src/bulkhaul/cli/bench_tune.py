@@ -9,9 +9,10 @@ import msgspec
 
 from bulkhaul.benchmark.extra import require
 from bulkhaul.benchmark.tune import Tried, heading_of, profile, tried_line, tune
+from bulkhaul.cli.bench_files import require_room
 from bulkhaul.cli.bench_run import Teller, Work
 from bulkhaul.cli.lines import json_text
-from bulkhaul.disk.oserrors import local_error
+from bulkhaul.disk.oserrors import local_error, read_error
 from bulkhaul.model.errors import UsageError
 from bulkhaul.policy.awsfiles import Unsure, read_files
 
@@ -36,16 +37,19 @@ def tune_work(url: str, *, profile_name: str, write: str, as_json: bool) -> Work
         heading_of(profile_name)  # before it takes minutes
         if write:
             _other_profiles(write, profile_name)
+            _require_writable(write)
         tuning = await tune(engine, url, teller, tell)
         text = profile(tuning, profile_name)
-        if write:
-            _append_profile(write, profile_name, text)
-        if as_json:
-            fields = msgspec.to_builtins(tuning)
-            del fields["tried"]
-            await out.write(json_text("summary", {"operation": "bench tune", **fields, "profile": text}))
-        else:
-            await out.write(text)
+        try:
+            if write:
+                _append_profile(write, profile_name, text)
+        finally:  # also where it could not be added: it took minutes to find
+            if as_json:
+                fields = msgspec.to_builtins(tuning)
+                del fields["tried"]
+                await out.write(json_text("summary", {"operation": "bench tune", **fields, "profile": text}))
+            else:
+                await out.write(text)
         return 0
 
     return work
@@ -61,8 +65,10 @@ def _other_profiles(path: str, name: str) -> str:
     file = Path(path).expanduser()
     try:
         before = file.read_text(encoding="utf-8") if file.exists() else ""
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no text in UTF-8; mend it, or name another file with --write") from error
     except OSError as error:
-        raise local_error(error, path) from error
+        raise read_error(error, path) from error
     try:
         configured = read_files(before, None).configured
     except Unsure as unsure:
@@ -70,6 +76,22 @@ def _other_profiles(path: str, name: str) -> str:
     if name in configured:
         raise UsageError(f"{path} has a profile {name}; name another one with --as, or remove it")
     return before
+
+
+def _require_writable(path: str) -> None:
+    """Make sure that a file can be appended to, or made; nothing is changed.
+
+    Raises:
+        LocalError: it cannot.
+    """
+    file = Path(path).expanduser()
+    try:
+        if file.exists():
+            file.open("ab").close()
+        else:
+            require_room(file.parent)
+    except OSError as error:
+        raise local_error(error, path) from error
 
 
 def _append_profile(path: str, name: str, text: str) -> None:

@@ -14,7 +14,7 @@ from botocore.configloader import load_config
 from bulkhaul import AsyncEngine
 from bulkhaul.benchmark import running, tune
 from bulkhaul.cli.bench_tune import tune_work
-from bulkhaul.model.errors import UsageError
+from bulkhaul.model.errors import LocalError, TransferError, UsageError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.workloads import Workload
 from tests.integration.command import run
@@ -118,6 +118,34 @@ def test_a_profile_that_is_there_already(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"has a profile|cannot be parsed"):
             asyncio.run(tuned("http://127.0.0.1:1", Kept(), profile_name=name, write=str(config)))
         assert config.read_text() == text
+
+
+def test_what_cannot_be_added_to(tmp_path: Path) -> None:
+    """It is named before anything is measured, and left as it is: a file of bytes, a folder, a path through a file."""
+    (tmp_path / "latin").write_bytes(b"[default]\n# Gr\xfc\xdfe\n")
+    for name, says in {"latin": "is no text in UTF-8", ".": "a folder is in the place", "latin/x": "is a file"}.items():
+        with pytest.raises(TransferError, match=says):
+            asyncio.run(tuned("http://127.0.0.1:1", Kept(), write=str(tmp_path / name)))
+    assert (tmp_path / "latin").read_bytes() == b"[default]\n# Gr\xfc\xdfe\n"
+
+
+def test_a_file_that_is_gone_when_the_profile_is_found(tmp_path: Path) -> None:
+    """The profile is printed all the same."""
+    config = tmp_path / "config"
+
+    class Replacing(Kept):
+        def error(self, text: str) -> None:
+            super().error(text)
+            config.mkdir(exist_ok=True)
+
+    kept = Replacing()
+    with (
+        distant_server(["--keep", "--latency-ms", "1"]) as server,
+        pytest.raises(LocalError, match="a folder is in the place"),
+    ):
+        asyncio.run(tuned(server.endpoint, kept, write=str(config)))
+    (profile,) = kept.out
+    assert profile.startswith("[profile store]\n")
 
 
 def test_lines_of_json() -> None:

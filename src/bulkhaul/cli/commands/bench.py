@@ -46,7 +46,8 @@ Examples:
   bulkhaul bench tune s3://bucket/tmp/ --endpoint-url http://store:9000 --as store --write ~/.aws/config
   bulkhaul cp -r --profile store s3://bucket/run-7/ /data/run-7
 
-It takes about two minutes, and stores 300 MiB meanwhile. Without --write the profile is printed.
+It takes about two minutes, and stores 300 MiB meanwhile. The profile is printed; with --write it is
+also added to FILE.
 """
 
 _REPLAY = """\b
