@@ -12,18 +12,29 @@ import msgspec
 from bulkhaul.benchmark.compare import compare
 from bulkhaul.benchmark.compare_lines import lines
 from bulkhaul.benchmark.report.writing import ReportFormat, write
-from bulkhaul.benchmark.results import RESULTS, Result
+from bulkhaul.benchmark.results import FORMAT, RESULTS, Result
 from bulkhaul.cli.bench_lines import comparison_json
 from bulkhaul.disk.oserrors import read_error
 from bulkhaul.model.errors import UsageError
 from bulkhaul.policy.differences import parse_threshold
+from bulkhaul.policy.naming import printable
+
+
+class _Format(msgspec.Struct):
+    """What all versions of a result tell."""
+
+    format: int
+    version: str
+
+
+_FORMATS = msgspec.json.Decoder(_Format)
 
 
 def read_result(name: str) -> Result:
     """Return the result in a folder, or the one that an op-log tells.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is neither, or a newer version has written it.
         LocalError: it cannot be read.
     """
     path = Path(name)
@@ -37,6 +48,10 @@ def read_result(name: str) -> Result:
     except OSError as error:
         raise read_error(error, str(file)) from error
     try:
+        told = _FORMATS.decode(data)
+        if told.format > FORMAT:
+            newer = f"was written by a newer version of bulkhaul, {printable(told.version)}; upgrade this one"
+            raise UsageError(f"{name} {newer}")
         return RESULTS.decode(data)
     except msgspec.MsgspecError as error:
         raise UsageError(f"{name} holds no result of this version of bulkhaul bench", cause=str(error)) from error
@@ -45,10 +60,18 @@ def read_result(name: str) -> Result:
 def write_report(folder: str, formats: Sequence[str], out: str) -> None:
     """Write a report, and name its files.
 
+    Args:
+        out: where it goes; empty for where the result is.
+
     Raises:
+        UsageError: that is no folder of a result, but an op-log.
         TransferError: there is no result, or it cannot be written.
     """
-    for path in write(read_result(folder), Path(out), cast("Sequence[ReportFormat]", formats)):
+    result, place = read_result(folder), Path(folder)
+    if not out and not place.is_dir() and place.suffix != ".json":
+        raise UsageError(f"{folder} is an op-log; name a folder for its report with --out")
+    target = Path(out) if out else place if place.is_dir() else place.parent
+    for path in write(result, target, cast("Sequence[ReportFormat]", formats)):
         click.echo(path)
 
 

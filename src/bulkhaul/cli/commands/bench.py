@@ -80,8 +80,8 @@ Each of A, B … is a folder that `bulkhaul bench run` has written, or an op-log
 (--repeat) tell more: what one run a side cannot show, five often can.
 
 \b
-Exit code: 0 no regression beyond the threshold, 1 there is one, or a result
-cannot be read, 2 the results cannot be compared.
+Exit code: 0 no regression beyond the threshold, 1 there is one, or a file
+cannot be read, 2 the results cannot be compared, or what was read is none.
 """
 
 KINDS = ("get", "put", "mixed", "list", "stat", "delete")
@@ -390,7 +390,7 @@ def report(*, folder: str, formats: tuple[str, ...], out: str) -> None:
     """Write the report of a result in other forms."""
     from bulkhaul.cli.bench_results import write_report
 
-    write_report(folder, formats or ("html",), out or folder)
+    write_report(folder, formats or ("html",), out)
 
 
 @bench.command("compare", cls=SectionedCommand, epilog=_COMPARE, short_help="Say whether results differ.")
