@@ -122,12 +122,12 @@ class BenchRun:
             results = await measure(
                 engine, self._urls, workload, self._name, teller, files.take, keep=self._keep, op_logs=op_logs
             )
-        finally:
+            runs = [run for result in results for run in result.runs]
+            if any(run.interrupted for run in runs):
+                raise asyncio.CancelledError
+            regression = len(results) > 1 and await self._compared(results, files.folders, out)
+        finally:  # the summaries are the last lines
             await files.tell(out, operation="bench run", as_json=self._as_json)
-        runs = [run for result in results for run in result.runs]
-        if any(run.interrupted for run in runs):
-            raise asyncio.CancelledError
-        regression = len(results) > 1 and await self._compared(results, files.folders, out)
         if regression or any(run.limit.name == "failures" for run in runs):
             return 1
         return 0 if all(run.steady.reached for run in runs) else NEVER_STEADY

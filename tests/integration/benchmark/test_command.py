@@ -112,6 +112,7 @@ def test_a_place_that_is_worse_by_more_than_a_threshold(variables: dict[str, str
     words = ("-c", "2", "--duration", "1s", "--repeat", "3", "--threshold", "5%", "--json", "--out", "both")
     done = run("bench", "run", "get", *prefixes, *words, variables=variables)
     told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["type"] for line in told[-3:]] == ["comparison", "summary", "summary"]
     (compared,) = [line for line in told if line["type"] == "comparison"]
     assert compared["differences"] == ["not the same was asked: sizes differ: 4KiB and 8MiB"]
     regressions = [metric["name"] for metric in compared["metrics"] if metric["regression"]]
