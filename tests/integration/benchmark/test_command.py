@@ -308,6 +308,7 @@ def test_metrics(variables: dict[str, str]) -> None:
         (("compare", "a", "b", "--threshold", "x"), "is no threshold"),
         (("replay", "x", "s3://b/p/", "--speed", "-1"), "Error: Invalid value for '--speed'"),
         (("--demo", "run"), "--demo takes no command"),
+        (("--out", "bench-x", "run", "get", "s3://b/p/"), "--out stands behind run"),
     ],
 )
 def test_command_lines_that_make_no_sense(variables: dict[str, str], words: tuple[str, ...], says: str) -> None:

@@ -195,6 +195,8 @@ def bench(ctx: click.Context, /, *, demo: bool, out: str) -> None:
     if ctx.invoked_subcommand is not None:
         if demo:
             raise click.UsageError("--demo takes no command.")
+        if out:
+            raise click.UsageError("--out stands behind run, replay or report; before a command it is of --demo alone.")
         return
     if not demo:
         click.echo(ctx.get_help())
