@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bulkhaul.benchmark.op_log import Op, write
 from bulkhaul.testing.faultserver.faults import Request
 from tests.faultserver import FaultServer, Status, make_object
 from tests.integration.command import run
@@ -66,6 +67,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (work / name).write_text(name)
     with (work / "big").open("wb") as file:
         file.truncate(70 * MIB)
+    asked = (("GET", "there", 9), ("PUT", "new", 9), ("STAT", "new", 0), ("LIST", "", 0), ("DELETE", "new", 0))
+    write(
+        work / "ops.csv",
+        (Op(0, op, "", 1, size, "", key, "", at, 0, 0, at + 1) for at, (op, key, size) in enumerate(asked, 1)),
+    )
     return work
 
 
@@ -92,7 +98,9 @@ def test_a_command_takes_what_the_page_says(
     variables = {"AWS_ENDPOINT_URL": server.endpoint_url, "AWS_REGION": "us-east-1"}
     done = run(*shlex.split(line), variables=variables)
     asked = {pair for request in server.requests[before:] for pair in taken(request, line)}
-    assert done.returncode == (1 if line.startswith(NOT_KNOWN) or line == "ls" else 0), done.stderr
+    expected = 1 if line.startswith(NOT_KNOWN) or line == "ls" else 0
+    never_steady = done.returncode == 3 and line.startswith("bench run")  # within a second
+    assert done.returncode == expected or never_steady, done.stderr
     assert {action for bucket, action in asked if bucket in ("from", "")} == set(re.findall(r"`(s3:\w+)`", reads))
     assert {action for bucket, action in asked if bucket not in ("from", "")} == set(re.findall(r"`(s3:\w+)`", writes))
     assert not more or "`s3:" in more or re.match("likewise|nothing is sent|as cp", more)
