@@ -1,4 +1,4 @@
-"""Does the work of ``bulkhaul bench run``, ``prepare`` and ``clean``, and tells of it while it goes on."""
+"""Does the work of ``bulkhaul bench run``, and tells of a benchmark while it goes on."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bulkhaul.benchmark.compare import compare
 from bulkhaul.benchmark.compare_lines import lines as comparison_lines
 from bulkhaul.benchmark.extra import OF_RESULTS, require
 from bulkhaul.benchmark.metrics import Metrics
-from bulkhaul.benchmark.place import Cleaned, Record
+from bulkhaul.benchmark.place import Cleaned
 from bulkhaul.benchmark.results import Floors, Result, Run, Window
-from bulkhaul.benchmark.sessions import clean, measure, prepare
+from bulkhaul.benchmark.sessions import measure
 from bulkhaul.benchmark.workload import drains
 from bulkhaul.cli import bench_lines as lines
 from bulkhaul.cli.bench_files import ResultFiles
@@ -231,36 +231,6 @@ class Teller:
         if self._shown:
             self._out.error(lines.CLEARED)
             self._shown = False
-
-
-def prepare_work(url: str, workload: Workload, *, as_json: bool) -> Work:
-    """Return the work of ``bulkhaul bench prepare``."""
-
-    async def work(engine: AsyncEngine, out: Lines) -> int:
-        teller = Teller(out, as_json=as_json, quiet=as_json)
-        record = await prepare(engine, url, await with_sizes(engine, workload, out), teller)
-        fields = {"operation": "bench prepare", "prefix": record.url, "objects": record.table.objects}
-        await out.write(json_text("summary", fields) if as_json else f"{record.url}\n")
-        return 0
-
-    return work
-
-
-def clean_work(url: str, *, all_of_them: bool, as_json: bool) -> Work:
-    """Return the work of ``bulkhaul bench clean``."""
-
-    async def work(engine: AsyncEngine, out: Lines) -> int:
-        found: list[tuple[Record, Cleaned]] = await clean(engine, url, all_of_them=all_of_them)
-        for record, cleaned in found:
-            fields = {"operation": "bench clean", **lines.cleaned_fields(cleaned, record.url)}
-            await out.write(json_text("summary", fields) if as_json else lines.cleaned_lines(cleaned, record.url))
-        if not found:
-            fields = {"operation": "bench clean", **lines.cleaned_fields(Cleaned(), url)}
-            nothing = f"{url}: no benchmark has left anything here\n"
-            await out.write(json_text("summary", fields) if as_json else nothing)
-        return 1 if any(cleaned.failed_count for _, cleaned in found) else 0
-
-    return work
 
 
 def _columns() -> int:

@@ -306,7 +306,8 @@ def _run_crt(ctx: click.Context, file: str, urls: tuple[str, ...], given: dict[s
 @click.pass_context
 def prepare(ctx: click.Context, /, *, url: str, as_json: bool, **given: Any) -> NoReturn:
     """Make objects that several runs use, below a prefix of their own, which is printed."""
-    from bulkhaul.cli.bench_run import prepare_work, taken_workload
+    from bulkhaul.cli.bench_objects import prepare_work
+    from bulkhaul.cli.bench_run import taken_workload
     from bulkhaul.cli.launch import launch_query
 
     names = ("size", "objects", "prefixes", "compressible", "seed", "concurrency")
@@ -327,7 +328,7 @@ def clean(ctx: click.Context, /, *, url: str, all_of_them: bool, as_json: bool, 
     The prefix of one benchmark, as prepare prints it, is deleted whatever it is. Nothing else is deleted, also below
     such prefixes. Do not use --all while another machine measures there.
     """
-    from bulkhaul.cli.bench_run import clean_work
+    from bulkhaul.cli.bench_objects import clean_work
     from bulkhaul.cli.launch import launch_query
 
     work = clean_work(url, all_of_them=all_of_them, as_json=as_json)
