@@ -231,7 +231,7 @@ class Benchmark:
             range_bytes=range_bytes(workload),
             compressible=workload.compressible,
             seed=workload.seed,
-            folder=workload.folder,
+            folder=workload.folder if work == "mix" else "",  # nothing else reads bodies
             shares=self._everything if shares is None else shares,
             puts=tuple(self._puts),
         )

@@ -17,6 +17,7 @@ from bulkhaul.benchmark.results import Floors, Result, Run, Window
 from bulkhaul.benchmark.running import Benchmark
 from bulkhaul.benchmark.spools import require_room
 from bulkhaul.benchmark.workload import checked, table_of
+from bulkhaul.disk.sinks import held_sink
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.workloads import Workload
@@ -141,7 +142,7 @@ async def measure(
 
     Raises:
         UsageError: the workload or a URL makes no sense, or a package is missing.
-        TransferError: nothing succeeded, or the service refused what a benchmark needs.
+        TransferError: nothing succeeded, bodies cannot be written, or the service refused what a benchmark needs.
     """
     require("hdrh")
     workload = checked(workload)
@@ -149,6 +150,7 @@ async def measure(
     for url in urls:
         place_of(url)  # before anything is stored at the first one
     async with AsyncExitStack() as places:
+        places.enter_context(held_sink(workload.folder))
         benchmarks = [await _begun(engine, url, workload, listener, places, keep=keep) for url in urls]
         for benchmark in benchmarks:
             if not benchmark.concurrency:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from bulkhaul.model.limits import KIB
 from bulkhaul.model.settings import Timeouts
 from bulkhaul.model.workloads import Workload
 from bulkhaul.wire.http1 import Connection
-from tests.integration.benchmark.measuring import measured
+from tests.integration.benchmark.measuring import measured, statistics
 from tests.patience import PATIENCE_S
 
 PAUSE_S = 3.5
@@ -74,6 +75,30 @@ def test_a_sink_that_pauses(tmp_path: Path) -> None:
     assert run.limit.name == "disk", run.limit
 
 
+def test_a_fifo_is_one_stream(tmp_path: Path) -> None:
+    """An ordinary reader gets the bodies of all runs, and the end of the file after the last one."""
+    os.mkfifo(tmp_path / "sink")
+    workload = Workload(
+        mix={"get": 1},
+        size="64KiB",
+        objects=16,
+        concurrency=4,
+        duration_s=1,
+        repeat=2,
+        folder=str(tmp_path / "sink"),
+    )
+    with (
+        distant_server(["--keep", "--latency-ms", "20"]) as server,
+        (tmp_path / "read").open("wb") as read,
+        subprocess.Popen(["cat", tmp_path / "sink"], stdout=read) as reader,
+    ):
+        result = measured(server.endpoint, workload, workers=1)
+        assert reader.wait(PATIENCE_S) == 0
+    assert not any(run.failures for run in result.runs)
+    moved_bytes = sum(sum(window.moved_bytes.values()) for run in result.runs for window in run.windows)
+    assert 0 < moved_bytes == (tmp_path / "read").stat().st_size
+
+
 def longest_ms(run: Run, *, first_byte: bool) -> float:
     """Return the longest time to the first byte, or of a whole request."""
     found = [one.first_byte if first_byte else one.whole for one in run.measured]
@@ -84,8 +109,10 @@ def test_a_fifo_that_nothing_reads(tmp_path: Path) -> None:
     """It is an error at once; its open would wait for a reader for ever."""
     os.mkfifo(tmp_path / "sink")
     workload = Workload(mix={"get": 1}, size="1KiB", objects=4, concurrency=2, folder=str(tmp_path / "sink"))
-    with distant_server(["--keep"]) as server, pytest.raises(LocalError, match="nothing reads this FIFO") as caught:
-        measured(server.endpoint, workload)
+    with distant_server(["--keep"]) as server:
+        with pytest.raises(LocalError, match="nothing reads this FIFO") as caught:
+            measured(server.endpoint, workload)
+        assert statistics(server.endpoint)["requests"] == 1, "nothing but the question for the statistics"
     assert str(tmp_path / "sink") in str(caught.value)
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
-import stat
 import time
 from collections.abc import Iterator
 from queue import SimpleQueue
 
+from bulkhaul.disk.sinks import opened_sink
 from bulkhaul.engine.loop.threads import in_own_thread
 from bulkhaul.engine.worker.load_bodies import Discard
 from bulkhaul.model.limits import MIB
@@ -35,7 +34,7 @@ class Disk:
             OSError: it cannot be written to, or nothing reads the FIFO.
         """
         self._place = place
-        self._shared = -1 if os.path.isdir(place) else _opened(place)
+        self._shared = -1 if os.path.isdir(place) else opened_sink(place)
         self._fds = [] if self._shared < 0 else [self._shared]
         self._queue: SimpleQueue[tuple[Written, bytes, int] | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
@@ -186,19 +185,3 @@ class Written(Discard):
         if not self._waiting_bytes:
             waiter.set_result(None)
         await self._disk.wait(waiter)
-
-
-def _opened(place: str) -> int:
-    """Return the descriptor of a device or FIFO, to which writes wait.
-
-    Raises:
-        OSError: it cannot be written to, or nothing reads the FIFO.
-    """
-    try:
-        fd = os.open(place, os.O_WRONLY | os.O_NONBLOCK)  # the open of a FIFO would wait for a reader
-    except OSError as error:
-        if error.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(place).st_mode):
-            raise OSError(errno.ENXIO, "nothing reads this FIFO; start its reader first", place) from error
-        raise
-    os.set_blocking(fd, True)
-    return fd
