@@ -157,6 +157,23 @@ def test_lines_after_a_signal(start: Any) -> None:
     assert seen == [b"a late warning\n"]
 
 
+def test_last_words_to_a_closed_stderr(start: Any) -> None:
+    """A second signal ends the process, whoever has closed its stderr."""
+
+    async def work(_started: Started, _lines: Lines) -> int:
+        return 0
+
+    query = start(work).query
+    query.last_words = "objects are left\n"
+    stderr = os.dup(2)
+    os.close(2)
+    try:
+        query._break_off()
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
 def test_signal_and_lost_output(start: Any) -> None:
     """Ctrl-C often ends the reader too: the exit code is that of the signal all the same."""
 

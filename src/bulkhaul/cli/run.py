@@ -124,8 +124,8 @@ class Run(ABC):
 
     def _break_off(self) -> None:
         kill(self.engine.worker_pids if self.engine else ())
-        if self.last_words and select.select([], [2], [], 0)[1]:
-            with contextlib.suppress(OSError):  # stderr is lost
+        with contextlib.suppress(OSError):  # stderr is lost
+            if self.last_words and select.select([], [2], [], 0)[1]:
                 os.write(2, self.last_words.encode())
 
     def _fail(self, error: TransferError) -> int:
