@@ -57,6 +57,7 @@ def told_apart(
     """Return what else differs between two benchmarks: whoever compares may have changed it on purpose.
 
     Args:
+        base, other: of results, so ``folder`` is what bodies were written to: ``a folder``, ``a pipe``.
         base_in_flight, other_in_flight: requests in flight at most, each number that a run had once, in order.
     """
     told = []
@@ -67,7 +68,7 @@ def told_apart(
     if RECORDED not in (base.size, other.size):
         pairs = ((name, getattr(base, name), getattr(other, name)) for name in _MINOR)
         told += [f"{name}: {a} and {b}" for name, a, b in pairs if a != b]
-    if bool(base.folder) != bool(other.folder):
+    if base.folder != other.folder:
         told.append(f"bodies: {_bodies_text(base)} and {_bodies_text(other)}")
     return told
 
@@ -88,7 +89,7 @@ def _range_bytes(workload: Workload) -> int:
 
 
 def _bodies_text(workload: Workload) -> str:
-    return "written to a folder" if workload.folder else "thrown away"
+    return f"written to {workload.folder}" if workload.folder else "thrown away"
 
 
 def _numbers(several: Sequence[int]) -> str:

@@ -264,7 +264,7 @@ class TestRefusal:
             ({"objects": 7}, "objects: 1000 and 7"),
             ({"seed": 3}, "seed: 0 and 3"),
             ({"compressible": 4.0}, "compressible: 1.0 and 4.0"),
-            ({"folder": "/data"}, "bodies: thrown away and written to a folder"),
+            ({"folder": "a folder"}, "bodies: thrown away and written to a folder"),
         ],
     )
     def test_other_objects_are_compared_and_told(self, fields: dict[str, object], told: str) -> None:
@@ -272,6 +272,14 @@ class TestRefusal:
         workload = msgspec.structs.replace(Workload(mix={"get": 1.0}), **fields)
         pair = compare([result([run(1, 1e9, [])]), result([run(1, 1e9, [])], workload)], "AB").pairs[0]
         assert pair.differences == (told,)
+
+    def test_what_bodies_were_written_to_is_told(self) -> None:
+        """A folder and a device are both written to, and not the same."""
+        base, other = (
+            result([run(1, 1e9, [])], Workload(mix={"get": 1.0}, folder=kind)) for kind in ("a folder", "/dev/null")
+        )
+        (told,) = compare([base, other], "AB").pairs[0].differences
+        assert told == "bodies: written to a folder and written to /dev/null"
 
     def test_the_same_size_written_otherwise_is_the_same(self) -> None:
         """1MiB and 1024KiB, a mix of 1 and one of 100: the same was asked."""
