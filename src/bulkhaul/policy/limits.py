@@ -234,16 +234,23 @@ def _others_fill(seen: Observed) -> bool:
 
 
 def _more(seen: Observed) -> str:
-    """Say up to how many connections more of them would help: until something else is full."""
-    shares = [seen.client_cpu / (FULL_CORE * seen.cores), seen.machine_cpu / (FULL_CORE * seen.machine_cores)]
+    """Say up to how many connections more of them would help, or what is already full."""
+    others = max(0.0, seen.machine_cpu - seen.client_cpu)
+    full = {
+        "the client has no CPU left for more": seen.client_cpu / (FULL_CORE * seen.cores),
+        f"this machine has no CPU left for more: the client took {seen.client_cpu:.1f} cores and others {others:.1f}"
+        f" of {seen.machine_cores}": seen.machine_cpu / (FULL_CORE * seen.machine_cores),
+        f"there are {seen.connections:.0f} already": seen.connections / MOST_CONNECTIONS,
+    }
     if seen.floor_sockets_bytes_per_s and seen.bytes_per_s > seen.floor_sockets_bytes_per_s:
-        shares.append(1.0)  # already more than several sockets brought
-    most = seen.connections / max(*shares, seen.connections / MOST_CONNECTIONS)
+        alone = f"{format_size(seen.floor_sockets_bytes_per_s)}/s"
+        full[f"they bring {format_size(seen.bytes_per_s)}/s, several sockets alone brought {alone}"] = 1.0
+    why, share = max(full.items(), key=lambda one: one[1])
+    most = seen.connections / share
+    if most < 1.2 * seen.connections:
+        return f"more connections would not help, as {why}"
     digits = 10 ** max(0, len(str(int(most))) - 1)
-    rounded = round(most / digits) * digits
-    if rounded < 1.2 * seen.connections:
-        return "more connections would not help"
-    return f"more connections would help up to about {rounded}"
+    return f"more connections would help up to about {round(most / digits) * digits}"
 
 
 def _part(one: float, whole: float) -> float:

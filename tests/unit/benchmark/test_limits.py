@@ -70,6 +70,22 @@ def test_a_store_that_is_asked_too_much() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"machine_cpu": 3.9}, "this machine has no CPU left for more: the client took 0.1 cores and others 3.8 of 4"),
+        ({"client_cpu": 3.0, "machine_cpu": 3.0, "machine_cores": 8}, "the client has no CPU left for more"),
+        ({"connections": 9900}, "there are 9900 already"),
+        ({"floor_sockets_bytes_per_s": 30 << 20}, "they bring 31.5 MiB/s, several sockets alone brought 30.0 MiB/s"),
+    ],
+)
+def test_why_more_connections_would_not_help(fields: dict[str, object], why: str) -> None:
+    """What is full already is named, and who fills it."""
+    name, sentence = told(**fields)
+    assert name == "first byte"
+    assert sentence.endswith(f"; more connections would not help, as {why}")
+
+
+@pytest.mark.parametrize(
     ("fields", "name", "words"),
     [
         ({**BODIES, "body_bytes_per_s": 58e6}, "connection rate", "its body"),
