@@ -1,4 +1,4 @@
-"""Probes what an endpoint and a disk give at best, by nothing but sockets and writes: what results are held against."""
+"""Probes what an endpoint gives at best, by nothing but sockets, and adds the disk: what results are held against."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import os
 import socket
 import ssl
 import statistics
-import tempfile
 import threading
 import time
 from urllib.parse import urlsplit
 
+import msgspec
+
+from bulkhaul.benchmark.disk_floor import disk_floor
+from bulkhaul.benchmark.machine import kind_of
 from bulkhaul.benchmark.place import Record
 from bulkhaul.benchmark.results import Floors
 from bulkhaul.engine.aio import AsyncEngine
@@ -41,7 +44,7 @@ BODY_S = 0.5
 """A body is read for so long at most: what came by then tells the rate, however long the object is."""
 
 MOST_S = 20.0
-"""All of it takes no longer: a service that answers so slowly is measured by the load itself."""
+"""Its sockets take no longer: a service that answers so slowly is measured by the load itself."""
 
 SCRATCH_BYTES = 64 * KIB
 """A read waits until there is so much."""
@@ -49,8 +52,6 @@ SCRATCH_BYTES = 64 * KIB
 SOCKETS = 8
 
 TIMEOUT_S = 15.0
-
-DISK_BYTES = 64 * MIB
 
 
 class _Open:
@@ -166,7 +167,7 @@ async def probe(engine: AsyncEngine, record: Record, folder: str) -> Floors | st
         target = await engine.control.target(record.bucket)
         url = target.url(ref.key)
     opened = _Open()
-    probing = asyncio.ensure_future(in_thread(_probed, url, engine.settings, folder, opened))
+    probing = asyncio.ensure_future(in_thread(_probed, url, engine.settings, opened))
     slow = True
     try:
         await asyncio.wait({probing}, timeout=MOST_S)
@@ -179,10 +180,11 @@ async def probe(engine: AsyncEngine, record: Record, folder: str) -> Floors | st
         return f"the endpoint is too slow to be probed: it took more than {MOST_S:g} s"
     if isinstance(error, OSError | http.client.HTTPException):
         return f"the endpoint cannot be probed by plain sockets: {error}"
-    return probing.result()
+    disk, no_disk = await disk_floor(folder) if kind_of(folder) == "a folder" else (0, "")
+    return msgspec.structs.replace(probing.result(), disk_bytes_per_s=disk, no_disk=no_disk)
 
 
-def _probed(url: str, settings: Settings, folder: str, opened: _Open) -> Floors:
+def _probed(url: str, settings: Settings, opened: _Open) -> Floors:
     scratch = memoryview(bytearray(SCRATCH_BYTES))
     connects: list[float] = []
     firsts: list[float] = []
@@ -208,7 +210,6 @@ def _probed(url: str, settings: Settings, folder: str, opened: _Open) -> Floors:
         connection_bytes_per_s=round(statistics.median(rates)) if rates else 0,
         sockets_bytes_per_s=_together(url, settings, opened) if rates else 0,
         sockets=SOCKETS,
-        disk_bytes_per_s=_disk_rate(folder) if folder and os.path.isdir(folder) else 0,
     )
 
 
@@ -235,17 +236,6 @@ def _together(url: str, settings: Settings, opened: _Open) -> int:
     for thread in threads:
         thread.join()
     return round(sum(moved) / (time.perf_counter() - began_s))
-
-
-def _disk_rate(folder: str) -> int:
-    """Return bytes a second of writes that the disk has, alone."""
-    data = os.urandom(MIB)
-    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-        began_s = time.perf_counter()
-        for _ in range(DISK_BYTES // MIB):
-            file.write(data)
-        os.fdatasync(file.fileno())
-        return round(DISK_BYTES / (time.perf_counter() - began_s))
 
 
 def _unverified() -> ssl.SSLContext:

@@ -150,7 +150,8 @@ class Floors(msgspec.Struct, frozen=True):
         connection_bytes_per_s: of a body over one connection, alone; 0 if objects are too small to tell.
         sockets_bytes_per_s: of bodies over several connections at once; 0 likewise.
         sockets: how many these were.
-        disk_bytes_per_s: of writes to the folder of bodies; 0 if none is written.
+        disk_bytes_per_s: of writes to the folder of bodies; 0 if none is written, or nobody knows.
+        no_disk: why nobody does.
     """
 
     connect_ms: float
@@ -159,6 +160,7 @@ class Floors(msgspec.Struct, frozen=True):
     sockets_bytes_per_s: float
     sockets: int
     disk_bytes_per_s: float = 0.0
+    no_disk: str = ""
 
 
 class Limit(msgspec.Struct, frozen=True):

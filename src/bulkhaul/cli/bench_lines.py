@@ -90,6 +90,8 @@ def floors_line(floors: Floors) -> str:
         parts.append(f"{floors.sockets} connections {format_size(floors.sockets_bytes_per_s)}/s")
     if floors.disk_bytes_per_s:
         parts.append(f"disk {format_size(floors.disk_bytes_per_s)}/s")
+    if floors.no_disk:
+        parts.append(f"the disk could not be probed: {floors.no_disk}")
     return f"at best, by plain sockets: {', '.join(parts)}\n"
 
 

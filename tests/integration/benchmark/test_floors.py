@@ -1,18 +1,22 @@
-"""The floors of an endpoint are had within seconds, however long its objects are, and a signal waits for none."""
+"""Floors are had within seconds, however long the objects are or slow the disk, and a signal waits for none."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from bulkhaul import AsyncEngine
+from bulkhaul.benchmark.disk_floor import MOST_S, disk_floor
 from bulkhaul.benchmark.floors import probe
 from bulkhaul.benchmark.place import Record
 from bulkhaul.benchmark.results import Floors
@@ -69,21 +73,49 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-async def probed(endpoint: str) -> Floors | str:
+async def probed(endpoint: str, folder: str = "") -> Floors | str:
     """Return the floors of an object of a GiB."""
     record = Record(endpoint, "bucket", "some/", ObjectTable(1, FixedSize(GIB)), "1GiB", GIB, prepared=True, made_s=0)
     async with AsyncEngine(endpoint_url=endpoint, region="us-east-1", sign_requests=False) as engine:
-        return await probe(engine, record, "")
+        return await probe(engine, record, folder)
 
 
 def test_a_part_of_a_long_object_tells_the_rate(long_object: str) -> None:
-    """It is that of the server, of one connection and of eight; reading whole objects would take an hour."""
+    """It is that of the server, of one connection and of eight; reading whole objects would take an hour.
+
+    A disk that cannot be written to takes nothing of it away.
+    """
     began_s = time.monotonic()
-    floors = asyncio.run(probed(long_object))
+    floors = asyncio.run(probed(long_object, "/proc/self"))
     assert time.monotonic() - began_s < 60
     assert isinstance(floors, Floors)
     assert floors.connection_bytes_per_s == pytest.approx(RATE, rel=0.1)
     assert floors.sockets_bytes_per_s == pytest.approx(8 * RATE, rel=0.2)
+    assert (floors.disk_bytes_per_s, floors.no_disk) == (0, os.strerror(errno.ENOENT))
+
+
+def test_a_slow_disk_tells_its_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is written before a flush takes its time; 64 MiB would take a minute."""
+
+    def flush(fd: int) -> None:
+        time.sleep(os.fstat(fd).st_size / RATE)
+
+    monkeypatch.setattr(os, "fdatasync", flush)
+    began_s = time.monotonic()
+    rate, why_not = asyncio.run(disk_floor(str(tmp_path)))
+    assert time.monotonic() - began_s < MOST_S
+    assert rate == pytest.approx(RATE, rel=0.2)
+    assert not why_not
+
+
+def test_a_disk_that_stands_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given up, and nothing waits for the thread."""
+    monkeypatch.setattr("bulkhaul.benchmark.disk_floor.MOST_S", 0.5)
+    released = threading.Event()
+    monkeypatch.setattr(os, "fdatasync", lambda _fd: released.wait())
+    rate, why_not = asyncio.run(disk_floor(str(tmp_path)))
+    released.set()
+    assert (rate, why_not) == (0, "it did not take 64 KiB within 0.5 s")
 
 
 def test_an_interruption_ends_it_at_once(silent: str) -> None:

@@ -176,6 +176,8 @@ def _floors(result: Result) -> Section:
     note = "The same endpoint and disk, used by a few raw sockets and writes, before the runs."
     if not result.floors.connection_bytes_per_s:
         note += " Objects are too small to tell the rates of connections."
+    if result.floors.no_disk:
+        note += f" The disk could not be probed: {shown(result.floors.no_disk)}."
     return Section("floors", title, (Paragraph(note, "soft"), floors_table(result.floors, result)))
 
 
