@@ -55,7 +55,7 @@ TIMEOUT_S = 15.0
 
 
 class _Open:
-    """The connections that are open, which another thread can end."""
+    """The connections that are open or being made, which another thread can end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -95,25 +95,51 @@ class _Probe:
         parts = urlsplit(url)
         self._path = f"{parts.path}?{parts.query}"
         self._opened = opened
+        self._context: ssl.SSLContext | None = None
         host, port = parts.hostname or "", parts.port
         if parts.scheme == "https":
             ca = settings.ca_bundle or os.environ.get("AWS_CA_BUNDLE") or None
-            context = client_context(ca, verify=True) if settings.verify_tls else _unverified()
+            self._context = client_context(ca, verify=True) if settings.verify_tls else _unverified()
             self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                host, port, timeout=TIMEOUT_S, context=context
+                host, port, context=self._context
             )
         else:
-            self._connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+            self._connection = http.client.HTTPConnection(host, port)
         self._socket: socket.socket | None = None
 
     def connect(self) -> float:
         """Connect, and return the seconds that it took."""
         began_s = time.perf_counter()
-        self._connection.connect()
-        took_s = time.perf_counter() - began_s
-        self._socket = self._connection.sock
-        self._opened.add(self._socket)
-        return took_s
+        self._socket = self._connection.sock = self._connected()
+        return time.perf_counter() - began_s
+
+    def _connected(self) -> socket.socket:
+        """Return a connection that another thread could end while it was made, as the client's own cannot be."""
+        failed = OSError("the name of the endpoint has no address")
+        found = socket.getaddrinfo(self._connection.host, self._connection.port, type=socket.SOCK_STREAM)
+        for family, kind, protocol, _, address in found:
+            made = socket.socket(family, kind, protocol)
+            try:
+                self._opened.add(made)
+                made.settimeout(TIMEOUT_S)
+                made.connect(address)
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return made if self._context is None else self._secured(made, self._context)
+            except OSError as error:
+                failed = error
+                self._opened.remove(made)
+        raise failed
+
+    def _secured(self, made: socket.socket, context: ssl.SSLContext) -> socket.socket:
+        secured = context.wrap_socket(made, server_hostname=self._connection.host, do_handshake_on_connect=False)
+        self._opened.remove(made)  # it is the other's now
+        try:
+            self._opened.add(secured)
+            secured.do_handshake()
+        except OSError:
+            self._opened.remove(secured)
+            raise
+        return secured
 
     def get(self, scratch: memoryview, most_s: float) -> tuple[float, float, int, bool]:
         """Return (seconds to the head of the reply, seconds of the body, its bytes, whether that was all of it).
@@ -166,8 +192,13 @@ async def probe(engine: AsyncEngine, record: Record, folder: str) -> Floors | st
     if not url:
         target = await engine.control.target(record.bucket)
         url = target.url(ref.key)
+    return await probe_url(url, engine.settings, folder)
+
+
+async def probe_url(url: str, settings: Settings, folder: str) -> Floors | str:
+    """Return what GETs of a URL and writes to a folder tell, or why the URL tells nothing."""
     opened = _Open()
-    probing = asyncio.ensure_future(in_thread(_probed, url, engine.settings, opened))
+    probing = asyncio.ensure_future(in_thread(_probed, url, settings, opened))
     slow = True
     try:
         await asyncio.wait({probing}, timeout=MOST_S)

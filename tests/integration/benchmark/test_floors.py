@@ -17,10 +17,11 @@ import pytest
 
 from bulkhaul import AsyncEngine
 from bulkhaul.benchmark.disk_floor import MOST_S, disk_floor
-from bulkhaul.benchmark.floors import probe
+from bulkhaul.benchmark.floors import probe, probe_url
 from bulkhaul.benchmark.place import Record
 from bulkhaul.benchmark.results import Floors
 from bulkhaul.model.limits import GIB, KIB
+from bulkhaul.model.settings import Settings
 from bulkhaul.model.workloads import FixedSize, ObjectTable
 
 RATE = 1e6
@@ -66,11 +67,18 @@ def long_object() -> Iterator[str]:
         thread.join()
 
 
-@pytest.fixture
-def silent() -> Iterator[str]:
-    """The endpoint of a server that takes connections, and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+@pytest.fixture(params=["takes connections", "speaks no TLS", "takes no connection"])
+def silent(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The endpoint of a server that never says a word."""
+    scheme = "https" if request.param == "speaks no TLS" else "http"
+    with contextlib.ExitStack() as stack:
+        full = request.param == "takes no connection"
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0 if full else 8))
+        for _ in range(2 if full else 0):  # Linux queues one more than the backlog, and drops what comes then
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield f"{scheme}://127.0.0.1:{server.getsockname()[1]}"
 
 
 async def probed(endpoint: str, folder: str = "") -> Floors | str:
@@ -119,11 +127,12 @@ def test_a_disk_that_stands_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_interruption_ends_it_at_once(silent: str) -> None:
-    """Nothing waits for the thread that waits for a reply."""
+    """Nothing waits for the thread that waits for a connection, a handshake or a reply."""
 
     async def interrupted() -> float:
-        probing = asyncio.create_task(probed(silent))
-        await asyncio.sleep(3)
+        probing = asyncio.create_task(probe_url(f"{silent}/bucket/key?", Settings(), ""))
+        await asyncio.sleep(0.5)
+        assert not probing.done()
         began_s = time.monotonic()
         probing.cancel()
         await asyncio.wait({probing})
