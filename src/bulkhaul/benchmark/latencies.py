@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from bulkhaul.benchmark.extra import require
 from bulkhaul.benchmark.results import Latencies
+from bulkhaul.model.errors import UsageError
 
 if TYPE_CHECKING:
     from hdrh.histogram import HdrHistogram
@@ -89,12 +90,20 @@ def decoded(measured: Latencies) -> HdrHistogram:
     """Return the histogram of latencies.
 
     Raises:
-        UsageError: hdrhistogram is not installed.
+        UsageError: hdrhistogram is not installed, or the text of the histogram is damaged.
     """
     require("hdrh")
     from hdrh.histogram import HdrHistogram
 
-    return HdrHistogram.decode(measured.histogram)
+    try:
+        counted = HdrHistogram.decode(measured.histogram)
+    except Exception as error:  # of base64, zlib, struct or its own, whatever the damage meets first
+        cause = f"{type(error).__name__}: {error}"
+        raise UsageError("the result is damaged: a histogram of it cannot be read", cause=cause) from error
+    if counted.total_count != measured.count:
+        text = f"the result is damaged: a histogram of it counts {counted.total_count} requests, not {measured.count}"
+        raise UsageError(text)
+    return counted
 
 
 def merged(several: Iterable[Latencies]) -> Latencies:

@@ -80,3 +80,18 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "hdrh", None)  # so it cannot be imported
     with pytest.raises(UsageError, match=r"this needs hdrh; pip install 'bulkhaul\[bench\]'"):
         histogram()
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "no ASCII", "another's"])
+def test_a_damaged_histogram_is_told_as_such(damage: str) -> None:
+    """Text that was cut or changed in a file, and the histogram of other requests, are refused."""
+    told = measured(drawn(1000, 20.0, seed=3))
+    text = told.histogram
+    texts = {
+        "cut": text[: len(text) // 2],
+        "changed": text[:40] + ("B" if text[40] == "A" else "A") + text[41:],
+        "no ASCII": "é" + text[1:],
+        "another's": measured(drawn(999, 20.0, seed=3)).histogram,
+    }
+    with pytest.raises(UsageError, match="the result is damaged: a histogram of it"):
+        merged([msgspec.structs.replace(told, histogram=texts[damage])])
