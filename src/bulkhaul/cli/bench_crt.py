@@ -72,10 +72,12 @@ async def _made_prefix(
     record = await make_place(engine, bucket, prefix, table, str(most_bytes), prepared=False, names=names)
     teller = Teller(out, as_json=False, quiet=True)
     await teller.made(record.url)
+    settled = False  # until all requests have ended
     try:
         yield record.prefix
+        settled = True
     finally:
-        await clean_up(engine, record, teller)
+        await clean_up(engine, record, teller, settled=settled)
 
 
 def _make_files(folder: Path, uploads: Iterable[CrtTask]) -> None:
