@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -19,7 +20,7 @@ from bulkhaul.benchmark.spools import require_room
 from bulkhaul.benchmark.workload import checked, table_of
 from bulkhaul.disk.sinks import held_sink
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.model.errors import UsageError
+from bulkhaul.model.errors import TransferError, UsageError
 from bulkhaul.model.workloads import Workload
 from bulkhaul.policy.selection import parse_listing
 
@@ -54,6 +55,9 @@ class Listener(Protocol):
     async def cleaned(self, cleaned: Cleaned, url: str) -> None:
         """What the benchmark stored below this URL was deleted, all but what is named."""
 
+    async def left(self, url: str, error: TransferError) -> None:
+        """What the benchmark stored below this URL could not be deleted, or not all of it."""
+
 
 OnResult = Callable[[int, Result], Awaitable[None]]
 """Is told what was measured at a place, by its number, as soon as a run there is over: all runs until then."""
@@ -62,6 +66,8 @@ OnResult = Callable[[int, Result], Awaitable[None]]
 async def clean_up(engine: AsyncEngine, record: Record, listener: Listener, *, settled: bool = True) -> None:
     """Delete what a benchmark has stored; an interruption meanwhile takes effect when that is done.
 
+    A failure is told. Where something else has ended the benchmark, that stays what ended it.
+
     Args:
         settled: as of ``clean_place``.
 
@@ -69,6 +75,7 @@ async def clean_up(engine: AsyncEngine, record: Record, listener: Listener, *, s
         TransferError: a listing, or a whole batch of deletions, failed; ``clean`` goes on with it.
         CancelledError: it was interrupted.
     """
+    ended_by = sys.exception()  # of the caller, who cleans up because of it
     await listener.began("clean")
     cleaning = asyncio.create_task(clean_place(engine, record, settled=settled))
     interrupted = False
@@ -78,7 +85,14 @@ async def clean_up(engine: AsyncEngine, record: Record, listener: Listener, *, s
         except asyncio.CancelledError:
             interrupted = True
             await listener.cleans_on()
-    await listener.cleaned(await cleaning, record.url)
+    try:
+        cleaned = await cleaning
+    except TransferError as error:
+        await listener.left(record.url, error)
+        if ended_by is None:
+            raise
+    else:
+        await listener.cleaned(cleaned, record.url)
     if interrupted:
         raise asyncio.CancelledError
 

@@ -12,6 +12,7 @@ from bulkhaul.benchmark.latencies import merged
 from bulkhaul.benchmark.place import Cleaned
 from bulkhaul.benchmark.results import Floors, Latencies, Result, Run, Window
 from bulkhaul.cli.lines import json_text
+from bulkhaul.model.errors import TransferError
 from bulkhaul.policy.naming import printable
 from bulkhaul.policy.sizes import format_size
 
@@ -129,19 +130,22 @@ def _cleaned_later(urls: Sequence[str]) -> str:
     return f"{commands} {'delete' if len(urls) > 1 else 'deletes'} it later"
 
 
-def cleaned_lines(cleaned: Cleaned, url: str = "") -> str:
+def not_deleted_line(url: str, error: TransferError) -> str:
+    """Return what is told when the deletion of what was made has failed."""
+    text = f"what was made is left, for deleting it failed: {printable(str(error))}"
+    return f"bulkhaul: {text}; {_cleaned_later([url])}\n"
+
+
+def cleaned_lines(cleaned: Cleaned, url: str) -> str:
     """Return what was deleted, and what was not and why, for people."""
-    lines = [f"{printable(url) or 'clean'}: {cleaned.deleted} objects deleted"]
+    clean = f"`bulkhaul bench clean {printable(url)}`"
+    lines = [f"{printable(url)}: {cleaned.deleted} objects deleted"]
     if cleaned.stayed_count:
         lines.append(f"  {cleaned.stayed_count} stayed, for no benchmark made them: {_some(cleaned.stayed)}")
     if cleaned.failed_count:
-        lines.append(
-            f"  {cleaned.failed_count} could not be deleted; run `bulkhaul bench clean`: {_some(cleaned.failed)}"
-        )
+        lines.append(f"  {cleaned.failed_count} could not be deleted; run {clean}: {_some(cleaned.failed)}")
     if cleaned.unsettled:
-        lines.append(
-            "  requests were broken off, which the service may carry out yet; later, run `bulkhaul bench clean`"
-        )
+        lines.append(f"  requests were broken off, which the service may carry out yet; later, run {clean}")
     return "\n".join(lines) + "\n"
 
 

@@ -23,6 +23,7 @@ from bulkhaul.cli import bench_lines as lines
 from bulkhaul.cli.bench_files import ResultFiles
 from bulkhaul.cli.bench_sizes import with_sizes
 from bulkhaul.cli.lines import json_text
+from bulkhaul.model.errors import TransferError
 from bulkhaul.model.workloads import Operation, Workload
 
 if TYPE_CHECKING:
@@ -225,7 +226,12 @@ class Teller:
         self._left.remove(url)
         self._out.last_words(lines.left_line(self._left) if self._left else "")
         if cleaned.stayed_count or cleaned.failed_count or cleaned.unsettled:
-            self._out.error(lines.cleaned_lines(cleaned))
+            self._out.error(lines.cleaned_lines(cleaned, url))
+
+    async def left(self, url: str, error: TransferError) -> None:
+        """What the benchmark stored could not be deleted."""
+        self._clear()
+        self._out.error(lines.not_deleted_line(url, error))
 
     def _clear(self) -> None:
         if self._shown:

@@ -143,7 +143,7 @@ class _Query(Run):
                     lost = error
                     task.cancel()
         if interrupted and (task.cancelled() or task.exception() is not None):
-            return self._interrupted()
+            return self._interrupted(None if task.cancelled() else task.exception())
         if lost is not None and task.cancelled():
             raise lost
         return await task
@@ -152,7 +152,10 @@ class _Query(Run):
         async with self._engine:
             return await self._work(self._engine, Lines(self))
 
-    def _interrupted(self) -> int:
+    def _interrupted(self, failure: BaseException | None) -> int:
+        """Tell the signal, and what failed after it had come."""
+        if isinstance(failure, TransferError) and not isinstance(failure, Cancelled):
+            self.tell(failure)
         text = interrupted_text(self.interruption.name)
         if self._as_json:
             self.stdout.write(error_text(self._operation, Cancelled(text).info))

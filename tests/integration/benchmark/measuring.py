@@ -20,6 +20,7 @@ from bulkhaul.benchmark.results import Floors, Result, Run, Window
 from bulkhaul.benchmark.running import Benchmark
 from bulkhaul.benchmark.sessions import measure
 from bulkhaul.benchmark.workload import table_of
+from bulkhaul.model.errors import TransferError
 from bulkhaul.model.workloads import Workload
 from tests.servers.process import RunningServer
 
@@ -33,6 +34,7 @@ class Silent:
 
     def __init__(self) -> None:
         self.cleanings: list[Cleaned] = []
+        self.failures: list[TransferError] = []
         self.windows: list[Window] = []
 
     async def began(self, what: str) -> None:
@@ -63,6 +65,10 @@ class Silent:
     async def cleaned(self, cleaned: Cleaned, url: str) -> None:
         """What the benchmark stored was deleted."""
         self.cleanings.append(cleaned)
+
+    async def left(self, url: str, error: TransferError) -> None:
+        """It could not be deleted."""
+        self.failures.append(error)
 
 
 async def unwritten(place: int, result: Result) -> None:

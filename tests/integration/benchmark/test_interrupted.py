@@ -30,7 +30,7 @@ from bulkhaul.model.errors import DiskFull, OtherError, TransferError, WorkerDie
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.workloads import Workload
 from bulkhaul.testing.faults import refusal
-from bulkhaul.testing.faultserver.on_wire import Stall
+from bulkhaul.testing.faultserver.on_wire import Latency, Stall
 from bulkhaul.testing.faultserver.proxy import FaultServer
 from tests.integration.benchmark.measuring import Silent, measured
 from tests.integration.command import arguments, environment, run
@@ -85,8 +85,13 @@ def begun(variables: dict[str, str], *words: str | Path) -> subprocess.Popen[str
 
 def deleting(server: FaultServer, process: subprocess.Popen[str]) -> None:
     """Wait until a benchmark deletes what it has made."""
+    wait_for(process, server, "DeleteObjects", 1)
+
+
+def wait_for(process: subprocess.Popen[str], server: FaultServer, operation: str, count: int) -> None:
+    """Wait until a benchmark has made so many requests of an operation."""
     deadline_s = time.monotonic() + PATIENCE_S
-    while not any(request.operation == "DeleteObjects" for request in server.requests):
+    while sum(request.operation == operation for request in server.requests) < count:
         assert process.poll() is None
         assert time.monotonic() < deadline_s
         time.sleep(0.05)
@@ -135,6 +140,63 @@ def test_a_second_signal_ends_the_deletion(
     assert "what was made is left" in said
     (command,) = re.findall("`bulkhaul (.*?)`", said)
     assert keys(store) != [], "the record at least"
+    assert run(*shlex.split(command), variables=variables).returncode == 0
+    assert keys(store) == []
+
+
+def test_a_deletion_that_fails_after_a_signal(
+    store: DistantServer, server: FaultServer, variables: dict[str, str], tmp_path: Path
+) -> None:
+    """Why nothing was deleted is said, and the command that is named deletes it."""
+    with server.misbehaving(refusal("AccessDenied", times=100, operation="GetBucketVersioning")):
+        process = begun(variables, "get", URL, *SMALL[:-1], "60s", "--json", "--out", tmp_path / "out")
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["type"] == "window"
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 128 + signal.SIGINT, stderr
+    (said,) = [line for line in stderr.splitlines() if "what was made is left, for" in line]
+    assert "AccessDenied" in said
+    codes = [line["error"]["code"] for line in map(json.loads, stdout.splitlines()) if line["type"] == "error"]
+    assert codes == ["AccessDenied", "Cancelled"]
+    (command,) = re.findall("`bulkhaul (.*?)`", said)
+    assert len(keys(store)) == 21
+    assert run(*shlex.split(command), variables=variables).returncode == 0
+    assert keys(store) == []
+
+
+def test_a_deletion_that_fails_after_a_failure(
+    store: DistantServer, server: FaultServer, variables: dict[str, str], tmp_path: Path
+) -> None:
+    """What ended the benchmark stays its error, and what is left is said beside it."""
+    refused = refusal("AccessDenied", times=100, operation="PutObject", key="*/table/*")
+    unlisted = refusal("AccessDenied", times=100, operation="GetBucketVersioning")
+    with server.misbehaving(refused), server.misbehaving(unlisted):
+        done = run("bench", "run", "get", URL, *SMALL, "--out", tmp_path / "out", variables=variables)
+    assert done.returncode == 1
+    first, last = [line for line in done.stderr.splitlines() if line.startswith("bulkhaul: ")]
+    assert "what was made is left, for deleting it failed: " in first
+    assert "could not be stored" in last
+    assert run("bench", "clean", URL, variables=variables).returncode == 0
+    assert keys(store) == []
+
+
+def test_uploads_of_a_workload_file_that_are_broken_off(
+    store: DistantServer, server: FaultServer, variables: dict[str, str], tmp_path: Path
+) -> None:
+    """A signal leaves the record, for an upload may still be carried out, and says so."""
+    task = {"action": "upload", "key": "upload/1", "size": 1000}
+    fields = {"version": 2, "comment": "", "filesOnDisk": False, "checksum": None, "maxRepeatCount": 1}
+    file = tmp_path / "load.run.json"
+    file.write_text(json.dumps({**fields, "maxRepeatSecs": 600, "tasks": [task]}))
+    with server.misbehaving(Latency(seconds=60, operation="PutObject", key="*/upload/1", attempt="every")):
+        process = begun(variables, "--workload", file, URL)
+        wait_for(process, server, "PutObject", 2)  # the record, and the upload
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 128 + signal.SIGINT, stderr
+    said, command = re.findall("(requests were broken off).*`bulkhaul (.*?)`", stderr)[0]
+    assert [key for key in keys(store) if key.endswith("/benchmark.json")] != [], said
     assert run(*shlex.split(command), variables=variables).returncode == 0
     assert keys(store) == []
 
