@@ -17,9 +17,9 @@ from bulkhaul.benchmark.spools import Spool, require_room, spool_folder
 from bulkhaul.benchmark.tally import Tally
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.engine.messages.load_run import LoadRun, LoadRunEnded, Meter, Work
+from bulkhaul.engine.messages.load_run import SCHEDULED, LoadRun, LoadRunEnded, Meter, Work
 from bulkhaul.model.errors import OtherError, TransferError
-from bulkhaul.model.workloads import Order
+from bulkhaul.model.workloads import OPERATIONS, Order
 from bulkhaul.wire.values import Target
 
 LOOK_S = 0.25
@@ -59,6 +59,15 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     shares: tuple[tuple[int, ...] | None, ...]
     schedules: tuple[bytes, ...] = ()
     puts: tuple[int, ...]
+
+    @property
+    def changes(self) -> bool:
+        """Whether it may store something, or delete: where versions are kept, that leaves a marker."""
+        if self.work == "replay":
+            made = (operation for rows in self.schedules for _, _, operation, _ in SCHEDULED.iter_unpack(rows))
+            return any(OPERATIONS[operation] in ("put", "delete") for operation in made)
+        weights = dict(zip(OPERATIONS, self.weights, strict=True))
+        return self.work != "mix" or weights["put"] + weights["delete"] > 0
 
 
 class Loaded(msgspec.Struct):

@@ -47,7 +47,7 @@ async def replay(
     record = await make_place(engine, bucket, prefix, asked.table, str(asked.largest_bytes), prepared=False)
     loader = Loader(engine, record, workers)
     await listener.made(record.url)
-    settled = False  # until all requests have ended
+    settled = False  # until all requests that change anything have ended
     try:
         await listener.began("prepare")
         async with loader.load(_asked(asked.prepared, lanes)) as prepared:
@@ -56,8 +56,10 @@ async def replay(
         async def tell(window: Window) -> None:
             await listener.window(1, window)
 
-        async with loader.load(_asked(asked.schedules, lanes), tell) as loaded:
-            settled = not loaded.interrupted
+        scheduled = _asked(asked.schedules, lanes)
+        settled = not scheduled.changes
+        async with loader.load(scheduled, tell) as loaded:
+            settled = settled or not loaded.interrupted
             if not loaded.tally.done:
                 loaded.require_whole()
             rate = asked.requests / max(asked.seconds, 1.0)

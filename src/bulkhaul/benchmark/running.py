@@ -49,7 +49,7 @@ class Benchmark:
 
     Attributes:
         concurrency: requests in flight at most; 0 until that is found.
-        settled: no request was broken off, which the service may carry out later.
+        settled: no request that changes anything was broken off, which the service may carry out later.
         floors: what endpoint and disk give at best; None before they are probed, or where ``no_floors`` says why.
     """
 
@@ -201,10 +201,10 @@ class Benchmark:
     async def _load(
         self, asked: Asked, on_window: Callable[[Window], Awaitable[None]] | None = None
     ) -> AsyncGenerator[Loaded, None]:
-        """Put a load on the service, and note whether all of its requests have ended."""
-        self.settled = False  # until it has ended well
+        """Put a load on the service, and note whether all requests that change anything have ended."""
+        self.settled = not asked.changes  # until it has ended well
         async with self._loader.load(asked, on_window) as loaded:
-            self.settled = not loaded.interrupted
+            self.settled = self.settled or not loaded.interrupted
             yield loaded
 
     def _measuring(self, lanes: int, duration_s: float) -> Asked:

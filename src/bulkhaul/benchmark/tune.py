@@ -157,16 +157,14 @@ async def _with_objects(
     """Return what is measured of objects that are there only meanwhile."""
     record = await make_place(engine, bucket, prefix, table_of(workload), workload.size, prepared=False)
     await listener.made(record.url)
-    settled = False  # until all requests have ended
+    benchmark = Benchmark(engine, record, workload)
     try:
         await listener.began("prepare")
-        await Benchmark(engine, record, workload).fill()
+        await benchmark.fill()
         await listener.began("find concurrency")
-        measured = await measure(record)
-        settled = True
-        return measured
+        return await measure(record)
     finally:
-        await clean_up(engine, record, listener, settled=settled)
+        await clean_up(engine, record, listener, settled=benchmark.settled)  # what is measured only reads
 
 
 async def _connections(

@@ -201,6 +201,22 @@ def test_uploads_of_a_workload_file_that_are_broken_off(
     assert keys(store) == []
 
 
+def test_reads_that_are_broken_off(
+    store: DistantServer, server: FaultServer, variables: dict[str, str], tmp_path: Path
+) -> None:
+    """Nothing comes of them later, so a signal leaves no record, here or in the bucket."""
+    with server.misbehaving(Latency(seconds=60, operation="GetObject", attempt="every", key="*7")):
+        process = begun(variables, "get", URL, *SMALL[:-1], "60s", "--json", "--out", tmp_path / "out")
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["type"] == "window"
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 128 + signal.SIGINT, stderr
+    assert "broken off" not in stderr
+    assert keys(store) == []
+    assert not list((tmp_path / "state" / "benchmarks").iterdir())
+
+
 def test_an_interrupted_repeat_takes_nothing_of_the_first(
     store: DistantServer, variables: dict[str, str], tmp_path: Path
 ) -> None:
@@ -218,7 +234,6 @@ def test_an_interrupted_repeat_takes_nothing_of_the_first(
     runs = json.loads((tmp_path / "out" / "result.json").read_bytes())["runs"]
     assert (runs[0], [one["interrupted"] for one in runs]) == (first[0], [False, True])
     assert "</html>" in (tmp_path / "out" / "report.html").read_text()
-    assert run("bench", "clean", URL, variables=variables).returncode == 0
     assert keys(store) == []
 
 
