@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bulkhaul import __version__
+from bulkhaul.benchmark.filling import fill
 from bulkhaul.benchmark.loading import Asked, Loader
 from bulkhaul.benchmark.machine import machine
 from bulkhaul.benchmark.place import make_place
 from bulkhaul.benchmark.replay import Replay
 from bulkhaul.benchmark.results import FORMAT, Result, Window
 from bulkhaul.benchmark.run_of import run_of
-from bulkhaul.benchmark.running import OPEN_CONNECTIONS, require_filled
+from bulkhaul.benchmark.running import OPEN_CONNECTIONS
 from bulkhaul.benchmark.sessions import Listener, OnResult, clean_up, place_of
 from bulkhaul.benchmark.spools import require_room
 from bulkhaul.engine.aio import AsyncEngine
@@ -50,8 +51,7 @@ async def replay(
     settled = False  # until all requests that change anything have ended
     try:
         await listener.began("prepare")
-        async with loader.load(_asked(asked.prepared, lanes)) as prepared:
-            require_filled(prepared, record)
+        await fill(loader.load, _asked(asked.prepared, lanes), record)
 
         async def tell(window: Window) -> None:
             await listener.window(1, window)

@@ -14,6 +14,7 @@ import msgspec
 from bulkhaul import __version__
 from bulkhaul.benchmark.counting import count
 from bulkhaul.benchmark.extra import require
+from bulkhaul.benchmark.filling import fill
 from bulkhaul.benchmark.floors import probe
 from bulkhaul.benchmark.loading import Asked, Loaded, Loader
 from bulkhaul.benchmark.machine import kind_of, machine
@@ -24,7 +25,6 @@ from bulkhaul.benchmark.workload import checked, drains, needs_objects, range_by
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.messages.load_run import Work
-from bulkhaul.model.errors import OtherError
 from bulkhaul.model.workloads import Workload
 from bulkhaul.policy.connections import Climb
 
@@ -94,8 +94,7 @@ class Benchmark:
 
     async def _fill(self, shares: tuple[tuple[int, ...] | None, ...]) -> None:
         lanes = max(self.concurrency if self.concurrency < OPEN_CONNECTIONS else 0, FILL_CONNECTIONS)
-        async with self._load(self._asked("fill", lanes, shares=shares)) as loaded:
-            require_filled(loaded, self._record)
+        await fill(self._load, self._asked("fill", lanes, shares=shares), self._record)
 
     async def probe(self) -> None:
         """Find out what endpoint and disk give at best, where an object is there to ask for."""
@@ -241,17 +240,3 @@ class Benchmark:
         self._puts = [ended.puts for ended in loaded.ended]
         if any(ended.gone for ended in loaded.ended):
             await self._fill(tuple(ended.gone for ended in loaded.ended))
-
-
-def require_filled(loaded: Loaded, record: Record) -> None:
-    """Make sure that all objects were stored.
-
-    Raises:
-        TransferError: some were not.
-        CancelledError: it was interrupted.
-    """
-    loaded.require_whole()
-    if loaded.tally.failed:
-        kind = next(kind for spool in loaded.spools for kind in spool.kinds.values())
-        text = f"{loaded.tally.failed} objects of the benchmark could not be stored: {kind.message}"
-        raise OtherError(text, record.url, kind.code)

@@ -24,12 +24,13 @@ from bench.distant_server.launch import DistantServer, distant_server
 
 from bulkhaul import AsyncEngine
 from bulkhaul.benchmark import spools
+from bulkhaul.benchmark.op_log import Op, write
 from bulkhaul.benchmark.results import Result, Window
 from bulkhaul.benchmark.sessions import measure
 from bulkhaul.model.errors import DiskFull, OtherError, TransferError, WorkerDied
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.workloads import Workload
-from bulkhaul.testing.faults import refusal
+from bulkhaul.testing.faults import refusal, slow_down
 from bulkhaul.testing.faultserver.on_wire import Latency, Stall
 from bulkhaul.testing.faultserver.proxy import FaultServer
 from tests.integration.benchmark.measuring import Silent, measured
@@ -215,6 +216,28 @@ def test_reads_that_are_broken_off(
     assert "broken off" not in stderr
     assert keys(store) == []
     assert not list((tmp_path / "state" / "benchmarks").iterdir())
+
+
+@pytest.mark.parametrize("command", ["prepare", "replay"])
+def test_a_refusal_that_passes(
+    store: DistantServer, server: FaultServer, variables: dict[str, str], tmp_path: Path, command: str
+) -> None:
+    """An object that the service would not take for a moment is stored again."""
+    words: tuple[str | Path, ...] = ("prepare", URL, "--size", "1KiB", "--objects", "9")
+    if command == "replay":
+        log = [Op(0, "GET", "c", 1, 1000, "http://h", f"{number}", "", number, 0, 0, number + 9) for number in range(9)]
+        write(tmp_path / "log.csv", log)
+        words = ("replay", tmp_path / "log.csv", URL, "--out", tmp_path / "out")
+    with server.misbehaving(slow_down(3, operation="PutObject", key="*/table/*")):
+        done = run("bench", *words, variables=variables)
+    assert done.returncode == 0, done.stderr
+    if command == "prepare":
+        assert len(keys(store)) == 10
+        assert run("bench", "clean", done.stdout.strip(), variables=variables).returncode == 0
+    else:
+        (measured,) = json.loads((tmp_path / "out" / "result.json").read_bytes())["runs"]
+        assert (measured["measured"][0]["done"], measured["failures"]) == (9, [])
+    assert keys(store) == []
 
 
 def test_an_interrupted_repeat_takes_nothing_of_the_first(
