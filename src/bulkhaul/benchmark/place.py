@@ -18,6 +18,7 @@ from datetime import datetime
 
 import msgspec
 
+from bulkhaul.benchmark.processes import ended_here, process_of, runs_here
 from bulkhaul.disk.state import flush_folder, state_error, state_folder, state_path
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.model.errors import NotFound, TransferError, Unsupported, UsageError
@@ -29,6 +30,9 @@ from bulkhaul.policy.object_sizes import largest
 
 KIND = "benchmarks"
 """The folder of records in the state folder."""
+
+NEW = ".new"
+"""Ends the name of a record that is being written."""
 
 CLOCKS_S = 15 * 60.0
 """By how much the clocks of this machine and the service may differ: S3 refuses requests that are further off. Source:
@@ -42,7 +46,7 @@ class Record(msgspec.Struct, frozen=True):
         prefix: everything is below it.
         prepared: it was made for several runs, and is deleted only by ``clean``.
         names: of objects below the prefix that are not named by the table.
-        process: pid and start of the process that measures there, on this machine; empty of what is prepared.
+        process: that fills it, or measures there (see ``processes``); empty of what is prepared and full.
         made_s: Unix time.
     """
 
@@ -110,16 +114,28 @@ async def make_place(
     prefix = f"{base}{MARK}{secrets.token_hex(6)}/"
     most_bytes = largest(table.sizes)
     own = frozenset(names)
-    process = "" if prepared else _process(os.getpid())
-    record = Record(target.endpoint, bucket, prefix, table, size, most_bytes, prepared, time.time(), own, process)
+    made = time.time(), own, process_of(os.getpid())
+    record = Record(target.endpoint, bucket, prefix, table, size, most_bytes, prepared, *made)
     _keep(record, engine.settings.state_dir)
     try:
-        await engine.put_bytes(ObjectRef(bucket, prefix + RECORD_NAME), msgspec.json.encode(record))
+        await _store(engine, record)
     except TransferError as error:
         if error.info.unreached or 400 <= error.info.status < 500:  # else it may be there
             _forget(record, engine.settings.state_dir)
         raise
     return record
+
+
+async def filled(engine: AsyncEngine, record: Record) -> None:
+    """Record that all of a prepared prefix is there: it outlives the process that made it.
+
+    Raises:
+        LocalError: the record cannot be kept.
+        TransferError: the service refused.
+    """
+    full = msgspec.structs.replace(record, process="")
+    await _store(engine, full)
+    _keep(full, engine.settings.state_dir)
 
 
 async def find_place(engine: AsyncEngine, bucket: str, prefix: str) -> Record | None:
@@ -140,6 +156,11 @@ async def find_place(engine: AsyncEngine, bucket: str, prefix: str) -> Record | 
         raise UsageError(
             f"{record.url}: it belongs to another benchmark; make one for yours by `bulkhaul bench prepare`"
         )
+    if record.process:
+        raise UsageError(
+            f"{record.url}: not all of its objects were prepared yet; where nobody is about it, delete them by"
+            f" `bulkhaul bench clean {record.url}`, and prepare others"
+        )
     return record
 
 
@@ -155,8 +176,8 @@ async def left_places(engine: AsyncEngine, bucket: str, base: str, *, all_of_the
     named = base.rstrip("/").rpartition("/")[2].startswith(MARK)
     for record in _kept(engine.settings.state_dir):
         here = (record.endpoint, record.bucket) == (target.endpoint, bucket) and record.prefix.startswith(base)
-        dead = record.process and not _runs_here(record)
-        if here and (dead or named or (all_of_them and record.prepared)):
+        taken = named or ended_here(record.process) or (all_of_them and not runs_here(record.process))
+        if here and taken:
             found[record.prefix] = record
     if not (named or all_of_them):
         return list(found.values())
@@ -166,7 +187,8 @@ async def left_places(engine: AsyncEngine, bucket: str, base: str, *, all_of_the
                 prefix, slash, name = head.key.rpartition("/")
                 if name != RECORD_NAME or not prefix.rpartition("/")[2].startswith(MARK) or prefix + slash in found:
                     continue
-                if (told := await _recorded(engine, bucket, prefix + slash)) is not None and not _runs_here(told):
+                told = await _recorded(engine, bucket, prefix + slash)
+                if told is not None and not runs_here(told.process):
                     found[told.prefix] = told
     return list(found.values())
 
@@ -285,6 +307,10 @@ def _unix(instant: datetime | None) -> float | None:
     return None if instant is None else instant.timestamp()
 
 
+async def _store(engine: AsyncEngine, record: Record) -> None:
+    await engine.put_bytes(ObjectRef(record.bucket, record.prefix + RECORD_NAME), msgspec.json.encode(record))
+
+
 async def _recorded(engine: AsyncEngine, bucket: str, prefix: str) -> Record | None:
     """Return the record in a bucket, None if there is none that belongs to this prefix."""
     try:
@@ -298,45 +324,34 @@ async def _recorded(engine: AsyncEngine, bucket: str, prefix: str) -> Record | N
 # The records in the state folder
 
 
-def _process(pid: int) -> str:
-    """Return what tells a process from all others of this machine, empty if there is none of this id.
-
-    Source: proc(5), /proc/PID/stat: the 22nd field is when it began, in ticks since the start of the machine.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return f"{pid} {file.read().rpartition(')')[2].split()[19]}"
-    except (OSError, IndexError):
-        return ""
-
-
-def _runs_here(record: Record) -> bool:
-    """Whether the process that measures there is alive, as far as that can be told: on this machine."""
-    return bool(record.process) and record.process == _process(int(record.process.partition(" ")[0]))
-
-
 def _path(record: Record, folder: str) -> str:
     return os.path.join(folder, f"{record.prefix.rstrip('/').rpartition('/')[2]}.json")
 
 
 def _keep(record: Record, state_dir: str | None) -> None:
-    """Write a record, and wait until the disk has it: whatever is stored in the bucket is known from now on."""
+    """Write a record, and wait until the disk has it: whatever is stored in the bucket is known from now on.
+
+    An earlier one of the prefix is there until then.
+    """
     folder = state_folder(state_dir, KIND)
     path = _path(record, folder)
     try:
-        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        fd = os.open(path + NEW, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         with open(fd, "wb") as file:
             file.write(msgspec.json.encode(record))
             file.flush()
             os.fsync(fd)
+        os.rename(path + NEW, path)
         flush_folder(folder)
     except OSError as error:
         raise state_error(error, path) from error
 
 
 def _forget(record: Record, state_dir: str | None) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(_path(record, state_path(state_dir, KIND)))
+    path = _path(record, state_path(state_dir, KIND))
+    for name in (path + NEW, path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
 
 
 def _kept(state_dir: str | None) -> list[Record]:
@@ -344,7 +359,7 @@ def _kept(state_dir: str | None) -> list[Record]:
     folder = state_path(state_dir, KIND)
     found = []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        for name in sorted(os.listdir(folder)):
+        for name in sorted(name for name in os.listdir(folder) if not name.endswith(NEW)):
             with contextlib.suppress(OSError, msgspec.MsgspecError), open(os.path.join(folder, name), "rb") as file:
                 found.append(_RECORDS.decode(file.read()))
     return found

@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from bulkhaul.benchmark.extra import require
-from bulkhaul.benchmark.place import Cleaned, Record, clean_place, find_place, left_places, make_place
+from bulkhaul.benchmark.place import Cleaned, Record, clean_place, filled, find_place, left_places, make_place
 from bulkhaul.benchmark.results import Floors, Result, Run, Window
 from bulkhaul.benchmark.running import Benchmark
 from bulkhaul.benchmark.spools import require_room
@@ -127,6 +127,7 @@ async def prepare(engine: AsyncEngine, url: str, workload: Workload, listener: L
     try:
         await listener.began("prepare")
         await benchmark.fill()
+        await filled(engine, record)
     except BaseException:
         await clean_up(engine, record, listener, settled=benchmark.settled)
         raise
@@ -213,6 +214,8 @@ async def _begun(
     else:
         await listener.began("prepare")
         await benchmark.fill()
+        if record.prepared:
+            await filled(engine, record)
     await listener.began("probe")
     await benchmark.probe()
     await listener.probed(benchmark.floors, benchmark.no_floors)

@@ -212,6 +212,27 @@ def test_prepared_objects_serve_many_runs(server: RunningServer, client: Any, tm
     assert keys(client) == MINE
 
 
+def test_a_prepare_that_is_killed(server: RunningServer, client: Any, tmp_path: Path) -> None:
+    """Nobody was told its prefix, so ``clean`` finds what it has left by the URL above, and no run takes it."""
+    state = tmp_path / "state"
+    words = ("bench", "prepare", f"s3://{BUCKET}/some/", "--size", "1KiB", "--objects", "20000")
+    process = subprocess.Popen(
+        arguments(*words, "--endpoint-url", server.endpoint_url), env=environment(**variables(server, state))
+    )
+    deadline_s = time.monotonic() + PATIENCE_S
+    while len(keys(client) - MINE) < 20:
+        assert process.poll() is None
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    time.sleep(1)  # its workers end, and with them their last requests
+    refused = bench(server, state, "run", "get", f"s3://{BUCKET}/{_prefix(client)}", *SMALL, "--out", tmp_path / "o")
+    assert (refused.returncode, "not all of its objects" in refused.stderr) == (2, True)
+    assert bench(server, state, "clean", f"s3://{BUCKET}/").returncode == 0
+    assert keys(client) == MINE
+
+
 def test_a_benchmark_that_runs_is_left_alone(server: RunningServer, client: Any, tmp_path: Path) -> None:
     """Its prefix serves no other one, and ``clean`` deletes nothing of it."""
     process = begun(server, tmp_path / "state", tmp_path / "out", client)
