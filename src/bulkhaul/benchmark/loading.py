@@ -195,13 +195,15 @@ class Loader:
         )
 
     def _require_hope(self, loaded: Loaded) -> None:
-        """Raise the first failure if nothing succeeds.
+        """Raise the first failure if nothing succeeds, and more has failed than may succeed yet.
 
         Raises:
             OtherError: nothing did for too long.
         """
         tally = loaded.tally
         if tally.done or not tally.failed or (time.monotonic_ns() - loaded.begins_ns) / 1e9 < HOPELESS_S:
+            return
+        if tally.failed < tally.in_flight:  # long bodies take longer
             return
         kind = next(kind for spool in loaded.spools for kind in spool.kinds.values())
         text = f"none of {tally.failed} requests succeeded within {HOPELESS_S:g} s: {kind.message}"

@@ -50,6 +50,11 @@ class Tally:
         """TCP segments that the workers sent again."""
         return sum(meter.retransmits for meter in self._meters.values())
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that were under way when the workers told it last."""
+        return sum(meter.in_flight for meter in self._meters.values())
+
     def rows(self, rows: Rows) -> None:
         """Count requests by the second in which they ended."""
         ended = rows["ended_ns"]

@@ -23,9 +23,9 @@ import pytest
 from bench.distant_server.launch import DistantServer, distant_server
 
 from bulkhaul import AsyncEngine
-from bulkhaul.benchmark import spools
+from bulkhaul.benchmark import loading, spools
 from bulkhaul.benchmark.op_log import Op, write
-from bulkhaul.benchmark.results import Result, Window
+from bulkhaul.benchmark.results import Floors, Result, Run, Window
 from bulkhaul.benchmark.sessions import measure
 from bulkhaul.model.errors import DiskFull, OtherError, TransferError, WorkerDied
 from bulkhaul.model.limits import MIB
@@ -33,7 +33,7 @@ from bulkhaul.model.workloads import Workload
 from bulkhaul.testing.faults import refusal, slow_down
 from bulkhaul.testing.faultserver.on_wire import Latency, Stall
 from bulkhaul.testing.faultserver.proxy import FaultServer
-from tests.integration.benchmark.measuring import Silent, measured
+from tests.integration.benchmark.measuring import Silent, measured, unwritten
 from tests.integration.command import arguments, environment, run
 from tests.integration.conftest import mounted
 from tests.patience import PATIENCE_S
@@ -320,6 +320,29 @@ def test_a_failed_repeat_takes_nothing_of_the_first(
     assert [len(result.runs) for result in told] == [1, 2][:runs]
     assert [one.interrupted for one in told[-1].runs] == [False, True][:runs]
     assert sum(sum(window.done.values()) for window in told[0].runs[0].windows) > 20
+
+
+def test_one_failure_among_long_bodies(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load of which one request has failed, and none ended yet, goes on."""
+    monkeypatch.setattr(loading, "HOPELESS_S", 0.5)
+    workload = Workload(mix={"get": 1}, size="1KiB", objects=9, concurrency=4, duration_s=2, order="sequential")
+    slow = Latency(seconds=2, operation="GetObject", key="*[1-9]", attempt="every", times=40)
+    refused = refusal("AccessDenied", operation="GetObject", key="*0")
+
+    class Hindered(Silent):
+        async def probed(self, floors: Floors | None, why_not: str) -> None:
+            """Have what follows refused once, and come late."""
+            server.add_fault(refused)
+            server.add_fault(slow)
+
+    async def work() -> Run:
+        async with AsyncEngine(endpoint_url=server.endpoint_url, region="us-east-1") as engine:
+            (result,) = await measure(engine, [URL], workload, "test", Hindered(), unwritten)
+            return result.runs[0]
+
+    run = asyncio.run(work())
+    assert ([one.code for one in run.failures], run.interrupted) == (["AccessDenied"], False)
+    assert run.measured[0].done >= 3
 
 
 class Filling(Silent):
