@@ -81,6 +81,8 @@ class Op(NamedTuple):
 def write(path: Path, ops: Iterable[Op], comment: str = "") -> int:
     """Write an op-log, compressed if its name ends with ``.zst``; return how many requests it holds.
 
+    It has its name when it is whole.
+
     Args:
         comment: goes behind the requests, as ``# `` lines.
 
@@ -89,9 +91,10 @@ def write(path: Path, ops: Iterable[Op], comment: str = "") -> int:
         LocalError: the disk refuses.
     """
     count = 0
+    partial = path.with_name(f"{path.name}.partial")
     try:
         with contextlib.ExitStack() as stack:
-            file: BinaryIO = stack.enter_context(path.open("wb"))
+            file: BinaryIO = stack.enter_context(partial.open("wb"))
             if path.suffix == ".zst":
                 require("zstandard")
                 import zstandard
@@ -104,8 +107,12 @@ def write(path: Path, ops: Iterable[Op], comment: str = "") -> int:
                 count = number + 1
             for line in comment.splitlines():
                 text.write(f"# {line}\n")
+        partial.rename(path)
     except OSError as error:
         raise local_error(error, str(path)) from error
+    finally:
+        with contextlib.suppress(OSError):  # it is not there, or the disk refuses that, too
+            partial.unlink()
     return count
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -217,3 +218,15 @@ class TestRecorded:
                at(1000), 0, 0, at(1500)),
             Op(0, "PUT", "bulkhaul", 1, 5, "http://h", "p/put/0000/0000000002", "", at(1000), 0, at(1250), at(1700)),
         ]  # fmt: skip
+
+
+def test_what_is_not_whole_has_no_name(tmp_path: Path) -> None:
+    """A log whose requests cannot be read to the end is not there."""
+
+    def cut_off() -> Iterator[Op]:
+        yield from ()
+        raise ValueError("the record is closed")
+
+    with pytest.raises(ValueError, match="closed"):
+        write(tmp_path / "ops.csv.zst", cut_off())
+    assert list(tmp_path.iterdir()) == []
