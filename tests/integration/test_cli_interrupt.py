@@ -151,8 +151,8 @@ def test_before_any_byte(tmp_path: Path, words: list[str], operation: str) -> No
     slow = Latency(operation=operation, seconds=30)
     with in_the_middle(words, tmp_path, slow, operation=operation, requests=1) as running:
         running.interrupt()
-        status, _, _, seconds = running.ended()
-    assert status == 130
+        status, out, err, seconds = running.ended()
+    assert status == 130, f"after {seconds} s: {out}{err}"
     assert seconds < SOON_S
     assert os.listdir(tmp_path) == []
 
