@@ -21,6 +21,7 @@ from bulkhaul.model.limits import KIB
 from bulkhaul.model.settings import Timeouts
 from bulkhaul.model.workloads import Workload
 from bulkhaul.wire.http1 import Connection
+from tests.engines import eventually
 from tests.integration.benchmark.measuring import measured, statistics
 from tests.patience import PATIENCE_S
 
@@ -92,11 +93,21 @@ def test_a_fifo_is_one_stream(tmp_path: Path) -> None:
         (tmp_path / "read").open("wb") as read,
         subprocess.Popen(["cat", tmp_path / "sink"], stdout=read) as reader,
     ):
-        result = measured(server.endpoint, workload, workers=1)
-        assert reader.wait(PATIENCE_S) == 0
+        try:
+            eventually(lambda: waits(reader, "cat"), "cat does not wait for a writer")
+            result = measured(server.endpoint, workload, workers=1)
+            assert reader.wait(PATIENCE_S) == 0
+        finally:
+            reader.kill()  # else it would wait for a writer for ever
     assert not any(run.failures for run in result.runs)
     moved_bytes = sum(sum(window.moved_bytes.values()) for run in result.runs for window in run.windows)
     assert 0 < moved_bytes == (tmp_path / "read").stat().st_size
+
+
+def waits(process: subprocess.Popen[bytes], program: str) -> bool:
+    """Whether a process runs this program by now, and waits: proc(5), comm and state of /proc/PID/stat."""
+    stat = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii")
+    return f"({program}) S" in stat
 
 
 def longest_ms(run: Run, *, first_byte: bool) -> float:
