@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from bulkhaul import TransferResult, errors
-from bulkhaul.disk import download_journal
+from bulkhaul.disk import boot, download_journal
 from bulkhaul.disk.download_journal import journal_name
 from bulkhaul.disk.download_records import DownloadState, read_journal
 from bulkhaul.disk.locks import has_owner
@@ -431,7 +431,7 @@ def test_after_a_reboot_without_a_barrier(site: Site, monkeypatch: pytest.Monkey
     site.interrupt()
     other = tmp_path / "boot_id"
     other.write_text("another boot\n")
-    monkeypatch.setattr(download_journal, "BOOT_ID", other)
+    monkeypatch.setattr(boot, "BOOT_ID", other)
     assert again(site).fetched == list(range(1, PARTS + 1))
 
 
@@ -448,7 +448,7 @@ def test_after_a_reboot_with_a_barrier(site: Site, monkeypatch: pytest.MonkeyPat
     damage(site.temp, (min(synced) - 1) * PART_BYTES)
     other = tmp_path / "boot_id"
     other.write_text("another boot\n")
-    monkeypatch.setattr(download_journal, "BOOT_ID", other)
+    monkeypatch.setattr(boot, "BOOT_ID", other)
     kept = synced - {min(synced)}
     assert again(site).fetched == sorted(set(range(1, PARTS + 1)) - kept)
 
@@ -465,7 +465,7 @@ def test_after_a_reboot_on_a_full_disk(site: Site, monkeypatch: pytest.MonkeyPat
     kept = {part.number for part, _ in state.parts[: state.synced]}
     other = tmp_path / "boot_id"
     other.write_text("another boot\n")
-    monkeypatch.setattr(download_journal, "BOOT_ID", other)
+    monkeypatch.setattr(boot, "BOOT_ID", other)
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import re
 
+from bulkhaul.disk.boot import boot_id
+
 _PID = re.compile("[1-9][0-9]{0,9}", re.ASCII)
 
 
@@ -17,14 +19,15 @@ def process_of(pid: int) -> str:
     """Return the name of a process, empty if there is none of this id, or the system tells too little.
 
     Source: proc(5), /proc/PID/stat: the 22nd field is when it began, in ticks since the start of the machine;
-    random(4), boot_id; pid_namespaces(7).
+    pid_namespaces(7).
     """
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
             start = file.read().rpartition(")")[2].split()[19]
-        return " ".join((str(pid), start, *_here()))
+        boot, namespace = _here()
     except (OSError, IndexError):
         return ""
+    return f"{pid} {start} {boot} {namespace}" if boot else ""
 
 
 def runs_here(process: str) -> bool:
@@ -44,13 +47,12 @@ def ended_here(process: str) -> bool:
 
 
 def _here() -> tuple[str, str]:
-    """Return the boot and the namespace of this process.
+    """Return the boot, empty if the system does not tell, and the namespace of this process.
 
     Raises:
-        OSError: the system does not tell.
+        OSError: it does not tell the namespace.
     """
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip(), os.readlink("/proc/self/ns/pid")
+    return boot_id(), os.readlink("/proc/self/ns/pid")
 
 
 __all__ = ["ended_here", "process_of", "runs_here"]

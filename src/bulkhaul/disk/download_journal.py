@@ -13,7 +13,6 @@ import contextlib
 import errno
 import hashlib
 import os
-from pathlib import Path
 
 from bulkhaul.disk.download_records import (
     Allocated,
@@ -30,9 +29,6 @@ from bulkhaul.disk.frames import write_at
 from bulkhaul.disk.landing import file_system_of
 from bulkhaul.disk.locks import NO_LOCKS, create_locked, remove_owned
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-"""Another text after every start of the machine. Source: random(4)."""
-
 _RENUMBERED = frozenset({0x65735546, 0x4D44, 0x2011BAB0, 0x01021997, 0x517B, 0xFF534D42, 0xFE534D42})
 """File systems that may give a file another inode number later: FUSE, VFAT, exFAT, 9P, SMB. Source: statfs(2) and the
 kernel's include/uapi/linux/magic.h."""
@@ -43,13 +39,6 @@ _MODE = 0o600
 def journal_name(destination: str) -> str:
     """Return the file name under which a later download to the same name looks."""
     return f".bulkhaul-{hashlib.blake2b(os.fsencode(destination), digest_size=16).hexdigest()}.journal"
-
-
-def boot_id() -> str:
-    """Return which boot of the machine this is, empty where the kernel does not tell."""
-    with contextlib.suppress(OSError):
-        return BOOT_ID.read_text().strip()
-    return ""
 
 
 def keeps_inodes(fd: int) -> bool:

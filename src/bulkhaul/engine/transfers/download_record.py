@@ -19,7 +19,8 @@ from typing import Self
 
 import msgspec
 
-from bulkhaul.disk.download_journal import DownloadJournal, boot_id, keeps_inodes
+from bulkhaul.disk.boot import boot_id
+from bulkhaul.disk.download_journal import DownloadJournal, keeps_inodes
 from bulkhaul.disk.download_records import VERSION, Plan, Wanted
 from bulkhaul.disk.landing import Landing
 from bulkhaul.disk.oserrors import local_error

@@ -13,7 +13,8 @@ import logging
 
 import msgspec
 
-from bulkhaul.disk.download_journal import DownloadJournal, boot_id
+from bulkhaul.disk.boot import boot_id
+from bulkhaul.disk.download_journal import DownloadJournal
 from bulkhaul.disk.download_pending import has_journal, open_for_resume, remove_unowned
 from bulkhaul.disk.download_records import DownloadState, PartArrived, Wanted
 from bulkhaul.disk.frames import Flaw

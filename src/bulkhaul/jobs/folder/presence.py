@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from bulkhaul.disk.boot import boot_id
 from bulkhaul.disk.locks import NO_LOCKS, take_lock
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.jobs.folder.lines import decode, encode
@@ -133,7 +134,7 @@ def _running(store: ObjectStore, key: str) -> Running | None:
 
 
 def _lives(other: Running) -> bool:
-    if (other.host, other.boot_id) == (socket.gethostname(), _boot_id()) and other.pid > 0 and _has_ended(other.pid):
+    if (other.host, other.boot_id) == (socket.gethostname(), boot_id()) and other.pid > 0 and _has_ended(other.pid):
         return False
     return abs(time.time() - other.at) < STALE_S
 
@@ -155,12 +156,4 @@ def _has_ended(pid: int) -> bool:
 
 
 def _ourselves(runner: str) -> Running:
-    return Running(host=socket.gethostname(), boot_id=_boot_id(), pid=os.getpid(), runner=runner, at=time.time())
-
-
-def _boot_id() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
+    return Running(host=socket.gethostname(), boot_id=boot_id(), pid=os.getpid(), runner=runner, at=time.time())
