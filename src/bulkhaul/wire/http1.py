@@ -38,6 +38,7 @@ class Connection(asyncio.BufferedProtocol):
     Attributes:
         bytes_in: count of all bytes received; a watcher compares it to notice a stall.
         bytes_out: count of all bytes of bodies that have left.
+        pauses: of its reading; a sink without room holds it.
         sending: whether a body is being sent; after that the reply is awaited.
         usable: whether another request may be sent.
     """
@@ -50,7 +51,7 @@ class Connection(asyncio.BufferedProtocol):
         self._asked_s = 0.0  # when the last byte of the request left; 0 if nobody wants to know
         self.bytes_in = self.bytes_out = 0
         self._throttle = throttle
-        self._pauses = Pauses(throttle)
+        self.pauses = Pauses(throttle)
         self._piece_bytes = 0
         self.sending = False
         self._room = asyncio.Event()
@@ -245,25 +246,10 @@ class Connection(asyncio.BufferedProtocol):
             size.after(now_s - began_s)
         return True
 
-    @property
-    def held(self) -> bool:
-        """Whether the sink of a body has no room for more."""
-        return self._pauses.held
-
-    def hold(self) -> None:
-        """Read no more until ``release``: the sink of a body has no room for more than what was read at once."""
-        if self._transport is not None and not self._pauses.held:
-            self._pauses.hold(self._transport)
-
-    def release(self) -> None:
-        """Read on."""
-        if self._transport is not None and self._pauses.held:
-            self._pauses.release(self._transport)
-
     def close(self) -> None:
         """Close at once, and drop unread bytes."""
         self.usable = False
-        self._pauses.end()
+        self.pauses.end()
         if self._transport is not None:
             self._transport.abort()
 
@@ -291,6 +277,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         self._transport = cast("asyncio.Transport", transport)
+        self.pauses.begin(self._transport)
         self._tls = transport.get_extra_info("ssl_object") is not None
         self.usable = True
 
@@ -313,7 +300,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             if self._sink is not None:
                 self._sink.received(nbytes)
-                self._pauses.moved(nbytes, self._transport)
+                self.pauses.moved(nbytes)
                 self._body_came(nbytes)
             elif self._document is not None:
                 self._document_came(bytes(self._head[:nbytes]))
@@ -387,7 +374,7 @@ class Connection(asyncio.BufferedProtocol):
             space[:now] = early[:now]
             sink.received(now)
             early = early[now:]
-        self._pauses.moved(count, self._transport)
+        self.pauses.moved(count)
         self._body_came(count)
 
     def _document_came(self, data: bytes) -> None:

@@ -44,7 +44,7 @@ class Watch(msgspec.Struct):
     def too_slow(self, connection: Connection, now_s: float, timeouts: Timeouts) -> TimeoutError | None:
         """Look at the connection; return what ends its exchange if it has stalled."""
         moved = connection.moved_bytes
-        if connection.held:  # by the one who reads, not by the peer
+        if connection.pauses.held:  # by the one who reads, not by the peer
             self.seen_bytes, self.changed_s = moved, now_s
             self.window_began_s, self.window_bytes = now_s, connection.bytes_in
             return None

@@ -127,18 +127,22 @@ def test_a_fifo_that_nothing_reads(tmp_path: Path) -> None:
     assert str(tmp_path / "sink") in str(caught.value)
 
 
-class Counted(Connection):
-    """A connection without a socket, that can be held."""
+class Reading(asyncio.Transport):
+    """A transport without a socket, that can be paused."""
 
-    is_held = False
+    is_paused = False
 
-    def hold(self) -> None:
+    def pause_reading(self) -> None:
         """Read no more."""
-        self.is_held = True
+        self.is_paused = True
 
-    def release(self) -> None:
+    def resume_reading(self) -> None:
         """Read on."""
-        self.is_held = False
+        self.is_paused = False
+
+    def is_closing(self) -> bool:
+        """It is open."""
+        return False
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
@@ -153,17 +157,18 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
             count -= len(os.read(reader, min(count, block)))
 
     async def work() -> None:
-        disk, connection = Disk(str(tmp_path / "sink")), Counted()
+        disk, connection, transport = Disk(str(tmp_path / "sink")), Connection(), Reading()
+        connection.pauses.begin(transport)
         sink = Written(memoryview(bytearray(block)), disk)
         sink.lent(connection)
         received = 0
-        while not connection.is_held:
+        while not transport.is_paused:
             sink.received(block)
             received += block
         assert received == AHEAD_BYTES
         await asyncio.to_thread(drain, AHEAD_BYTES // 2 + block)
         async with asyncio.timeout(PATIENCE_S):
-            while connection.is_held:  # noqa: ASYNC110 - nobody tells
+            while transport.is_paused:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
         rest = asyncio.create_task(sink.settled())
         await asyncio.to_thread(drain, AHEAD_BYTES // 2 - block)

@@ -81,13 +81,13 @@ class Disk:
         self._waiting_bytes += len(data)
         self._queue.put((sink, data, offset))
         if self._waiting_bytes >= AHEAD_BYTES and connection is not None:
-            connection.hold()
+            connection.pauses.hold()
             self._held.add(connection)
 
     def let_go(self, connection: Connection) -> None:
         """Have a connection read on."""
         self._held.discard(connection)
-        connection.release()
+        connection.pauses.release()
 
     async def wait(self, waiter: asyncio.Future[None]) -> None:
         """Wait for a future, and make sure that everything could be written so far.
@@ -110,14 +110,14 @@ class Disk:
             if not waiter.done():
                 waiter.set_result(None)
         while self._held:
-            self._held.pop().release()
+            self._held.pop().pauses.release()
 
     def _was_written(self, sink: Written, count: int) -> None:
         self._waiting_bytes -= count
         sink.was_written(count)
         if self._waiting_bytes <= AHEAD_BYTES // 2:
             while self._held:
-                self._held.pop().release()
+                self._held.pop().pauses.release()
 
     # In the thread
 
