@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from bulkhaul.engine.loop.threads import in_thread_to_its_end
+from bulkhaul.engine.loop.tasks import undisturbed
+from bulkhaul.engine.loop.threads import in_thread
 from tests.patience import PATIENCE_S
 
 
@@ -20,7 +21,7 @@ def test_a_cancelled_caller_waits_for_its_thread() -> None:
         ended.set()
 
     async def run() -> None:
-        caller = asyncio.create_task(in_thread_to_its_end(work))
+        caller = asyncio.create_task(undisturbed(in_thread(work)))
         for _ in range(3):
             done, _ = await asyncio.wait({caller}, timeout=0.01)
             assert not done

@@ -27,11 +27,9 @@ from bulkhaul.model.cores import usable_cores
 from bulkhaul.model.workloads import OPERATIONS
 from bulkhaul.policy.limits import Observed, limit_of
 from bulkhaul.policy.steadiness import steady
+from bulkhaul.wire.classify import OVERLOADED
 
 GET, PUT = OPERATIONS.index("get"), OPERATIONS.index("put")
-
-THROTTLING = frozenset({429, 503})
-"""Statuses of refusals for load. Source: S3 API Reference, "List of error codes": SlowDown; RFC 6585."""
 
 
 class Counts(msgspec.Struct):
@@ -140,7 +138,7 @@ def _count_failures(rows: Rows, spool: Spool, failures: dict[tuple[str, int], Fa
 
 def _throttled(rows: Rows, spool: Spool) -> dict[str, int]:
     """Return status and code of refusals for load, and how many there were of each."""
-    refused = rows[np.isin(rows["status"], list(THROTTLING))]
+    refused = rows[np.isin(rows["status"], list(OVERLOADED))]
     kinds = zip(*np.unique(refused["failure"], return_counts=True), strict=True)
     named = ((spool.kinds[int(number)], int(amount)) for number, amount in kinds)
     return {f"{kind.status} {kind.code}": amount for kind, amount in named}

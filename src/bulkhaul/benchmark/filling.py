@@ -10,15 +10,11 @@ import msgspec
 
 from bulkhaul.benchmark.loading import Asked, Loaded
 from bulkhaul.benchmark.place import Record
-from bulkhaul.engine.messages.load_run import SCHEDULED, FailureKind, Meter
+from bulkhaul.engine.messages.load_run import SCHEDULED, Meter
 from bulkhaul.model.errors import OtherError
 
 PAUSES_S = (0.5, 2.0, 8.0)
 """Before each further round: a fill is no measurement, and a service that asks to slow down is to be obeyed."""
-
-AGAIN = frozenset({"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded"})
-"""Codes of refusals that pass, whatever their status. Source: S3 API Reference, "Error responses": RequestTimeout has
-400; Boto3 guide, "Retries", for those of other services."""
 
 
 async def fill(load: Callable[[Asked], AbstractAsyncContextManager[Loaded]], asked: Asked, record: Record) -> None:
@@ -39,7 +35,7 @@ async def fill(load: Callable[[Asked], AbstractAsyncContextManager[Loaded]], ask
                 return
             failed = [_failed(loaded, worker) for worker in range(len(loaded.spools))]
             kinds = [kind for spool in loaded.spools for kind in spool.kinds.values()]
-        final = [kind for kind in kinds if not _passes(kind)]
+        final = [kind for kind in kinds if not kind.retryable]
         pause_s = next(pauses, None)
         if final or pause_s is None:
             kind = (final or kinds)[0]
@@ -53,11 +49,6 @@ def _failed(loaded: Loaded, worker: int) -> frozenset[int]:
     """Return the places of the objects that a worker could not store."""
     frames = [rows for rows in loaded.spools[worker].again() if not isinstance(rows, Meter)]
     return frozenset(place for rows in frames for place in rows["place"][rows["failure"] != 0].tolist())
-
-
-def _passes(kind: FailureKind) -> bool:
-    """Whether the same request may succeed a little later."""
-    return kind.code in AGAIN or kind.status in (408, 429) or not 400 <= kind.status < 500
 
 
 def _of(asked: Asked, places: list[frozenset[int]]) -> Asked:

@@ -22,6 +22,7 @@ from bulkhaul.benchmark.processes import ended_here, process_of, runs_here
 from bulkhaul.disk.state import flush_folder, state_error, state_folder, state_path
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.model.errors import NotFound, TransferError, Unsupported, UsageError
+from bulkhaul.model.limits import MAX_SKEW_S
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.workloads import ObjectTable
 from bulkhaul.model.writing import Doomed
@@ -33,10 +34,6 @@ KIND = "benchmarks"
 
 NEW = ".new"
 """Ends the name of a record that is being written."""
-
-CLOCKS_S = 15 * 60.0
-"""By how much the clocks of this machine and the service may differ: S3 refuses requests that are further off. Source:
-S3 API Reference, "RequestTimeTooSkewed"."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -264,7 +261,9 @@ async def _doomed(
     async for key, size, made_s, doomed in _listed(engine, record):
         name = key.removeprefix(record.prefix)
         # A delete marker has no size; what it hides is judged for itself.
-        since = made_s is None or made_s >= record.made_s - CLOCKS_S
+        since = (
+            made_s is None or made_s >= record.made_s - MAX_SKEW_S
+        )  # by so much the clocks of machine and service may differ
         mine = since and size <= record.most_bytes
         if name == RECORD_NAME:  # this record, whatever else is there
             records.append(doomed)

@@ -23,7 +23,8 @@ from bulkhaul.benchmark.results import FORMAT, Floors, Result, Run, Steady, Wind
 from bulkhaul.benchmark.run_of import run_of, write_op_log
 from bulkhaul.benchmark.workload import checked, drains, needs_objects, range_bytes, weights_of
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.engine.loop.threads import in_thread_to_its_end
+from bulkhaul.engine.loop.tasks import undisturbed
+from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.messages.load_run import Work
 from bulkhaul.model.workloads import Workload
 from bulkhaul.policy.connections import Climb
@@ -164,7 +165,8 @@ class Benchmark:
             if on_run is not None:
                 await on_run(run)
             if op_log is not None:
-                await in_thread_to_its_end(write_op_log, loaded, self._record, op_log, lanes=self.concurrency)
+                writing = in_thread(write_op_log, loaded, self._record, op_log, lanes=self.concurrency)
+                await undisturbed(writing)  # it reads the spools
             if loaded.error is not None:
                 raise loaded.error
             if not loaded.interrupted:

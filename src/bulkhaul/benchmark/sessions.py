@@ -202,13 +202,13 @@ async def _begun(
     record = found or await make_place(engine, bucket, prefix, table_of(workload), workload.size, prepared=keep)
     if found is None:
         await (listener.kept if keep else listener.made)(record.url)
+    benchmark = Benchmark(engine, record, workload if found is None else _fitting(workload, found))
     if not record.prepared:
 
         async def deleted() -> None:
             await clean_up(engine, record, listener, settled=benchmark.settled)
 
         places.push_async_callback(deleted)
-    benchmark = Benchmark(engine, record, workload if found is None else _fitting(workload, found))
     if found is not None:
         await benchmark.restore()
     else:

@@ -86,6 +86,9 @@ _BY_STATUS: dict[int, str] = {
     503: "SlowDown",
 }
 
+OVERLOADED = frozenset(status for status, code in _BY_STATUS.items() if code == "SlowDown")
+"""Statuses of refusals for load. Source: S3 API Reference, "List of error codes": SlowDown; RFC 6585."""
+
 _MORE_PRECISE = frozenset(
     {
         "NoSuchKey", "NoSuchBucket", "NoSuchVersion", "SignatureDoesNotMatch", "InvalidAccessKeyId",

@@ -10,6 +10,7 @@ import time
 
 from bulkhaul.model.open_files import descriptors
 from bulkhaul.policy.hedging import Hedging
+from bulkhaul.wire.classify import OVERLOADED
 from bulkhaul.wire.ending import ConnectionClosed
 from bulkhaul.wire.http1 import Connection
 from bulkhaul.wire.stalls import Watch
@@ -29,7 +30,6 @@ TWINS_OF_DESCRIPTORS = 8
 """One twin for so many files that a process may open. Under a low limit half of the files are spared, and twins take a
 quarter of these."""
 
-_OVERLOADED = frozenset({429, 503})
 _TROUBLES = frozenset({"Throttled", "NetworkError"})
 
 
@@ -65,7 +65,7 @@ class LateReplies:
 
     def saw_status(self, status: int) -> None:
         """A reply other than one of success has come."""
-        if status in _OVERLOADED:
+        if status in OVERLOADED:
             self._troubled_s = time.monotonic()
 
     def begin_look(self, now_s: float, *, lag_s: float) -> None:

@@ -186,7 +186,7 @@ class TestRecorded:
     def test_rows_become_requests_of_the_wall_clock(self, tmp_path: Path) -> None:
         """Rows of all workers come in the order of their ends, with keys, threads, instants and errors of their own."""
         table = ObjectTable(10, FixedSize(5))
-        kind = FailureKind(1, "SlowDown", 503, "ask less")
+        kind = FailureKind(1, "SlowDown", 503, "ask less", retryable=True)
         spools = [Spool(str(tmp_path)), Spool(str(tmp_path))]
         number = {name: at for at, name in enumerate(OPERATIONS)}
         rows = [

@@ -35,27 +35,6 @@ async def in_thread(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
         raise no_thread(error) or error from error
 
 
-async def in_thread_to_its_end(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what ``work`` returns, run in a thread; a caller that is cancelled waits for it, for it uses what is his.
-
-    Raises:
-        OtherError: no thread can be started.
-        CancelledError: it was cancelled, and the work is over.
-        Whatever the work raises.
-    """
-    task = asyncio.ensure_future(in_thread(work, *args, **kwargs))
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            cancelled = True
-    result = task.result()
-    if cancelled:
-        raise asyncio.CancelledError
-    return result
-
-
 def in_own_thread(work: Callable[[], object], name: str) -> asyncio.Future[BaseException | None]:
     """Begin ``work`` of the caller's that may wait for ever; the future's result is what it raised, None for nothing.
 

@@ -134,12 +134,14 @@ class FailureKind(msgspec.Struct, frozen=True):
 
     Attributes:
         message: of the first one.
+        retryable: whether the same request may succeed when it is made again.
     """
 
     number: int
     code: str
     status: int
     message: str
+    retryable: bool
 
 
 METERS: msgspec.msgpack.Decoder[Meter] = msgspec.msgpack.Decoder(Meter)

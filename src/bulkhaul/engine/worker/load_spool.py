@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from bulkhaul.engine.messages.load_run import FAILURE, FRAME, METER, ROW, ROWS, FailureKind, Meter
-from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.errors import ErrorInfo, error_of
 
 MOST_KINDS = 250
 """Kinds of failures that are told apart: their number has one byte."""
@@ -58,7 +58,8 @@ class Spool:
         if number is None:
             number = self._kinds[kind] = min(len(self._kinds) + 1, MOST_KINDS)
             told = self._hide(info)
-            self._frame(FAILURE, msgspec.msgpack.encode(FailureKind(number, kind[0], kind[1], told.message)))
+            first = FailureKind(number, kind[0], kind[1], told.message, error_of(info).retryable)
+            self._frame(FAILURE, msgspec.msgpack.encode(first))
         return number
 
     def meter(self, meter: Meter) -> None:
