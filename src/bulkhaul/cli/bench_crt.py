@@ -15,7 +15,8 @@ from bulkhaul.benchmark.crt_runs import Ends, crt_runs
 from bulkhaul.benchmark.place import make_place
 from bulkhaul.benchmark.sessions import clean_up, place_of
 from bulkhaul.benchmark.workload_files import CrtTask, crt_line, read_crt_workload
-from bulkhaul.cli.bench_run import Teller, Work
+from bulkhaul.cli.bench_run import Work
+from bulkhaul.cli.bench_teller import Teller
 from bulkhaul.cli.lines import json_text
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.limits import MIB

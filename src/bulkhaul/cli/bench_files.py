@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,11 @@ from bulkhaul.model.errors import UsageError
 
 if TYPE_CHECKING:
     from bulkhaul.cli.run_query import Lines
+
+
+def folder_of(name: str) -> str:
+    """Return the folder of a result where none is given: by what was measured, and when."""
+    return f"bench-{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
 
 
 class ResultFiles:
@@ -73,12 +79,12 @@ def _require_free(folder: Path) -> None:
     try:
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} is not empty; a result needs a folder of its own")
-        require_room(folder)
+        require_writable(folder)
     except OSError as error:
         raise local_error(error, str(folder)) from error
 
 
-def require_room(folder: Path) -> None:
+def require_writable(folder: Path) -> None:
     """Make sure that files can be made in a folder, which may have to be made before; nothing is changed.
 
     Raises:

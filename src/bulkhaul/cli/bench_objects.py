@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from bulkhaul.benchmark.place import Cleaned, Record
 from bulkhaul.benchmark.sessions import clean, prepare
 from bulkhaul.cli import bench_lines as lines
-from bulkhaul.cli.bench_run import Teller, Work
+from bulkhaul.cli.bench_run import Work
 from bulkhaul.cli.bench_sizes import with_sizes
+from bulkhaul.cli.bench_teller import Teller
 from bulkhaul.cli.lines import json_text
 from bulkhaul.model.workloads import Workload
 

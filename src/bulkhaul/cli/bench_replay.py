@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bulkhaul.benchmark.extra import OF_RESULTS, require
 from bulkhaul.benchmark.replay import replay_of
 from bulkhaul.benchmark.replaying import replay
-from bulkhaul.cli.bench_files import ResultFiles
-from bulkhaul.cli.bench_run import Teller, Work
+from bulkhaul.cli.bench_files import ResultFiles, folder_of
+from bulkhaul.cli.bench_run import Work
+from bulkhaul.cli.bench_teller import Teller
 from bulkhaul.engine.loop.threads import in_thread
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def replay_work(op_log: str, url: str, *, speed: float, concurrency: int, out: str, as_json: bool) -> Work:
     """Return the work of ``bulkhaul bench replay``."""
-    folder_name = out or f"bench-replay-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    folder_name = out or folder_of("replay")
 
     async def work(engine: AsyncEngine, stdout: Lines) -> int:
         require(*OF_RESULTS)

@@ -9,8 +9,9 @@ import msgspec
 
 from bulkhaul.benchmark.extra import require
 from bulkhaul.benchmark.tune import Tried, heading_of, profile, tried_line, tune
-from bulkhaul.cli.bench_files import require_room
-from bulkhaul.cli.bench_run import Teller, Work
+from bulkhaul.cli.bench_files import require_writable
+from bulkhaul.cli.bench_run import Work
+from bulkhaul.cli.bench_teller import Teller
 from bulkhaul.cli.lines import json_text
 from bulkhaul.disk.oserrors import local_error, read_error
 from bulkhaul.model.errors import UsageError
@@ -89,7 +90,7 @@ def _require_writable(path: str) -> None:
         if file.exists():
             file.open("ab").close()
         else:
-            require_room(file.parent)
+            require_writable(file.parent)
     except OSError as error:
         raise local_error(error, path) from error
 

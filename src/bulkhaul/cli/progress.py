@@ -41,7 +41,7 @@ class Display:
     def __init__(self, now_s: Callable[[], float] = time.monotonic, columns: Callable[[], int] | None = None) -> None:
         """Take a clock, in seconds, and what tells how wide the terminal is."""
         self._now_s = now_s
-        self._columns = columns or _columns
+        self._columns = columns or terminal_columns
         self._rate = RecentRate()
         self._shown = ""
         self._above: list[str] = []
@@ -176,7 +176,7 @@ def shows_on(fd: int) -> bool:
         return False
 
 
-def _columns() -> int:
+def terminal_columns() -> int:
     """Return how wide the terminal on stderr is now; ``COLUMNS`` stands in where it does not tell."""
     try:
         columns = os.get_terminal_size(2).columns

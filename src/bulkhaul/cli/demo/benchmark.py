@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bulkhaul.benchmark.extra import OF_RESULTS, require
 from bulkhaul.benchmark.sessions import clean, prepare
-from bulkhaul.cli.bench_run import MIXED, BenchRun, Teller
+from bulkhaul.cli.bench_files import folder_of
+from bulkhaul.cli.bench_run import MIXED, BenchRun
+from bulkhaul.cli.bench_teller import Teller
 from bulkhaul.cli.demo.demonstration import use_only
 from bulkhaul.cli.lines import error_line
 from bulkhaul.cli.run_query import ask
@@ -45,7 +46,7 @@ def demonstrate(out: str, seconds: float = SECONDS) -> int:
         seconds: for which each kind is measured.
     """
     gc.enable()  # the imports are done
-    folder = Path(out or f"bench-demo-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
+    folder = Path(out or folder_of("demo"))
     try:
         require(*OF_RESULTS)
         find_weed()
