@@ -137,10 +137,6 @@ def test_many(tmp_path: Path) -> None:
     assert summary["failed"] > 0
 
 
-SETTLED_S = 0.5
-"""By then the command does nothing but wait. Signals while it starts have tests of their own, below."""
-
-
 @pytest.mark.parametrize(
     ("words", "operation"),
     [
@@ -154,7 +150,6 @@ def test_before_any_byte(tmp_path: Path, words: list[str], operation: str) -> No
     """A question that is never answered does not keep the command from leaving."""
     slow = Latency(operation=operation, seconds=30)
     with in_the_middle(words, tmp_path, slow, operation=operation, requests=1) as running:
-        time.sleep(SETTLED_S)
         running.interrupt()
         status, out, err, seconds = running.ended()
     assert status == 130, f"after {seconds} s: {out}{err}"

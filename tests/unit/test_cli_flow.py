@@ -127,6 +127,27 @@ class TestBackgroundIterator:
         gate.set()
         assert feed.take(PATIENCE_S) == 1
 
+    def test_take_keeps_its_time_while_a_signal_is_handled(self) -> None:
+        """Its time ends while the handler runs: it waits no longer."""
+        gate = threading.Event()
+
+        def items() -> Iterator[int]:
+            gate.wait(PATIENCE_S)
+            yield 1
+
+        feed = BackgroundIterator(items)
+        before = signal.signal(signal.SIGUSR1, lambda *_: time.sleep(0.2))
+        opener = threading.Timer(3.0, gate.set)
+        opener.start()
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        try:
+            assert feed.take(0.1) is None
+            assert not gate.is_set()
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+            opener.cancel()
+            gate.set()
+
     def test_full_feed_waits(self) -> None:
         """An iterator goes no further than the feed holds, until somebody takes."""
         made: list[int] = []

@@ -34,6 +34,7 @@ class BackgroundIterator(Generic[T]):
         self.error: BaseException | None = None
         self._items = items
         self._queue = queue.SimpleQueue[T | _End]()
+        self._came = threading.Event()  # an item, since the last look
         self._abandoned = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bulkhaul-feed", daemon=True)
         self._thread.start()
@@ -44,9 +45,17 @@ class BackgroundIterator(Generic[T]):
         return self._queue.empty()
 
     def take(self, timeout_s: float) -> T | None:
-        """Return the next item; None if none came in time, or there are no more."""
+        """Return the next item; None if none came in time, or there are no more.
+
+        The event is waited for, not the queue: in Python 3.11 a ``SimpleQueue`` whose time ends while a signal is
+        handled waits for an item without end, and Ctrl-C has no effect.
+        """
+        if timeout_s > 0 and self._queue.empty():
+            self._came.clear()
+            if self._queue.empty():  # else it came before the event was cleared
+                self._came.wait(timeout_s)
         try:
-            item = self._queue.get(timeout=timeout_s) if timeout_s > 0 else self._queue.get_nowait()
+            item = self._queue.get_nowait()
         except queue.Empty:
             return None
         if isinstance(item, _End):
@@ -78,3 +87,5 @@ class BackgroundIterator(Generic[T]):
             if self._abandoned.wait(_LOOK_UP_S):
                 return
         self._queue.put(item)
+        if not self._came.is_set():
+            self._came.set()
