@@ -14,6 +14,8 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import uvloop
+
 from bulkhaul.embedded.ports import free_ports
 
 How = Literal["refuse", "reset"]
@@ -41,7 +43,7 @@ class Gate:
         self._pumps: set[asyncio.Task[Any]] = set()
         self._resets = False
         self._server: asyncio.Server | None = None
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gate")
         self._thread.start()
 
