@@ -95,10 +95,12 @@ class Reply:
         return tuple((key, new) for key, new in changed if new is not None)
 
 
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
+
 def head_bytes(reply: Reply) -> bytes:
     """Return the status line and headers as they go onto the wire."""
-    known = {status.value: status.phrase for status in HTTPStatus}
-    lines = [f"HTTP/1.1 {reply.status} {known.get(reply.status, 'Unknown')}"]
+    lines = [f"HTTP/1.1 {reply.status} {_PHRASES.get(reply.status, 'Unknown')}"]
     lines += [f"{name}: {value}" for name, value in reply.headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
