@@ -15,6 +15,7 @@ from tests.patience import PATIENCE_S
 from tests.servers.process import RunningServer
 
 DOCS = Path(__file__).parents[2] / "docs"
+RUN_7 = {"a.bin": b"a" * 300_000, "logs/b.txt": b"b", "note.txt": b"note", "scratch.tmp": b"tmp"}
 
 
 class Guide:
@@ -131,3 +132,25 @@ class Guide:
 def files(folder: Path) -> dict[str, bytes]:
     """Return the bytes of all files below a folder, by their paths in it."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def remove(client: Any, bucket: str) -> None:
+    """Remove a bucket with all that is in it."""
+    page = client.list_object_versions(Bucket=bucket)
+    for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+        client.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+    client.delete_bucket(Bucket=bucket)
+
+
+def fill(server: RunningServer, bucket: str, bodies: dict[str, bytes], prefix: str = "") -> None:
+    """Make a bucket of these objects."""
+    server.client().create_bucket(Bucket=bucket)
+    for key, body in bodies.items():
+        server.client().put_object(Bucket=bucket, Key=prefix + key, Body=body)
+
+
+def write(folder: Path, bodies: dict[str, bytes]) -> None:
+    """Write files below a folder."""
+    for name, body in bodies.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(body)

@@ -1,72 +1,26 @@
-"""docs/guides and docs/coming-from: every example in them is run, in the order of the page, and does what it says.
+"""docs/guides: every example in them is run, in the order of the page, and does what it says.
 
-docs/guides/fsspec.md and the page of aws-cli have tests of their own; what s5cmd does otherwise has a table of its own.
+docs/guides/fsspec.md has tests of its own.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
-import os
 import re
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pytest
 import yaml  # type: ignore[import-untyped]
 
-from bulkhaul import Engine
 from bulkhaul.testing import faults, fixtures
 from tests.faultserver.objects import make_object
 from tests.faultserver.server import FaultServer
 from tests.faultserver.sigv4 import Credentials
-from tests.servers.process import RunningServer, find_program
-from tests.servers.weed import weed
+from tests.servers.process import RunningServer
 
-from .guide import DOCS, Guide, files
+from .guide import DOCS, RUN_7, Guide, files, fill, remove, write
 
-RUN_7 = {"a.bin": b"a" * 300_000, "logs/b.txt": b"b", "note.txt": b"note", "scratch.tmp": b"tmp"}
 TEXTS = {"logs/b.txt": b"b", "note.txt": b"note"}
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[RunningServer]:
-    """A real server."""
-    with weed() as server:
-        yield server
-
-
-@pytest.fixture
-def seaweed(running: RunningServer) -> RunningServer:
-    """The same server, with nothing on it."""
-    client = running.client()
-    for bucket in client.list_buckets()["Buckets"]:
-        remove(client, bucket["Name"])
-    return running
-
-
-def remove(client: Any, bucket: str) -> None:
-    """Remove a bucket with all that is in it."""
-    page = client.list_object_versions(Bucket=bucket)
-    for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-        client.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
-    client.delete_bucket(Bucket=bucket)
-
-
-def fill(server: RunningServer, bucket: str, bodies: dict[str, bytes], prefix: str = "") -> None:
-    """Make a bucket of these objects."""
-    server.client().create_bucket(Bucket=bucket)
-    for key, body in bodies.items():
-        server.client().put_object(Bucket=bucket, Key=prefix + key, Body=body)
-
-
-def write(folder: Path, bodies: dict[str, bytes]) -> None:
-    """Write files below a folder."""
-    for name, body in bodies.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(body)
 
 
 def test_restoring(seaweed: RunningServer, tmp_path: Path) -> None:
@@ -373,132 +327,15 @@ def test_testing_names_every_fixture_and_fault() -> None:
     assert sorted(told) == sorted(name for name, one in vars(faults).items() if inspect.isfunction(one))
 
 
-def begin(server: RunningServer, folder: Path) -> None:
-    """Put back what the rows of docs/coming-from begin with."""
-    client = server.client()
-    for bucket in client.list_buckets()["Buckets"]:
-        remove(client, bucket["Name"])
-    for name in left(server, folder):
-        if not name.startswith("s3://"):
-            (folder / name).unlink()
-    write(folder, {"a.bin": b"file", "a*.bin": b"star", "results/a.bin": b"other", "results/new.txt": b"new"})
-    for name in ("a.bin", "results/a.bin", "results/new.txt"):
-        os.utime(folder / name, (time.time() + 60,) * 2)  # newer than what is stored, also by whole seconds
-    fill(server, "bucket", {**{f"run-7/{key}": body for key, body in RUN_7.items()}, "a.bin": b"object"})
-    for bucket in ("other", "empty"):
-        fill(server, bucket, {})
-
-
-def left(server: RunningServer, folder: Path) -> dict[str, Any]:
-    """Return the bytes and tags of all that is there now, by path or URL."""
-    client = server.client()
-    found: dict[str, Any] = {
-        name: body for name, body in files(folder).items() if not name.startswith(("bin/", "state/", ".", "Library/"))
-    }
-    for bucket in (one["Name"] for one in client.list_buckets()["Buckets"]):
-        found[f"s3://{bucket}"] = None
-        for one in client.list_objects_v2(Bucket=bucket).get("Contents", []):
-            place = {"Bucket": bucket, "Key": one["Key"]}
-            tags = client.get_object_tagging(**place)["TagSet"]
-            found[f"s3://{bucket}/{one['Key']}"] = (client.get_object(**place)["Body"].read(), tags)
-    return found
-
-
-def run_both(guide: Guide, rows: list[tuple[str, str]]) -> None:
-    """Run both command lines of each row; they must leave the same, and something must come of them."""
-    for theirs, ours in rows:
-        ended = []
-        for line in (theirs, ours):
-            begin(guide.server, guide.work)
-            before = left(guide.server, guide.work)
-            status = 1 if re.match("rclone check|bulkhaul verify", line) else 0  # the sides differ
-            said = guide.call(["bash", "-euo", "pipefail", "-c", line], status=status)
-            after = left(guide.server, guide.work)
-            assert said or guide.error or after != before, f"{line}: nothing came of it"
-            ended.append(after)
-        assert ended[0] == ended[1], f"{theirs} | {ours}"
-
-
-def test_coming_from_rclone(seaweed: RunningServer, tmp_path: Path) -> None:
-    """docs/coming-from/rclone.md: both programs leave the same, and end with the same status."""
-    guide = Guide(
-        "coming-from/rclone.md",
-        seaweed,
-        tmp_path,
-        variables={
-            "RCLONE_CONFIG": os.devnull,
-            "RCLONE_CONFIG_REMOTE_TYPE": "s3",
-            "RCLONE_CONFIG_REMOTE_PROVIDER": "SeaweedFS",
-            "RCLONE_CONFIG_REMOTE_ENV_AUTH": "true",
-            "RCLONE_CONFIG_REMOTE_ENDPOINT": seaweed.endpoint_url,
-            "RCLONE_RETRIES": "1",
-        },
-    )
-    (tmp_path / "bin/rclone").symlink_to(find_program("rclone"))
-    write(tmp_path, {"run-7/a.bin": b"a"})
-    fill(seaweed, "bucket", {})
-    guide.run("")
-    assert guide.keys("bucket") == ["run-7/a.bin"]
-
-    rows = guide.rows()
-    assert len(rows) > 20
-    run_both(guide, rows)
-    assert guide.ended()
-
-
-def test_coming_from_s5cmd(seaweed: RunningServer, tmp_path: Path) -> None:
-    """docs/coming-from/s5cmd.md: both programs leave the same, and end with the same status."""
-    where = {"S3_ENDPOINT_URL": seaweed.endpoint_url}
-    guide = Guide("coming-from/s5cmd.md", seaweed, tmp_path, variables=where)
-    (tmp_path / "bin/s5cmd").symlink_to(find_program("s5cmd"))
-    keys = f"aws_access_key_id = {seaweed.access_key}\naws_secret_access_key = {seaweed.secret_key}\n"
-    (tmp_path / ".keys").write_text(f"[p]\n{keys}")
-    write(tmp_path, {"run-7/a.bin": b"a", "run-7/logs/b.txt": b"b"})
-    fill(seaweed, "bucket", {})
-    guide.run("")
-    assert guide.keys("bucket") == ["run-7/a.bin", "run-7/logs/b.txt"]
-    rows = guide.rows()
-    assert len(rows) > 30
-    run_both(guide, rows)
-
-
-def test_coming_from_boto3(seaweed: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/coming-from/boto3.md: both calls leave the same, and answers of plain values are equal."""
-    guide = Guide("coming-from/boto3.md", seaweed, tmp_path)
-    write(tmp_path, {"a.bin": b"a"})
-    fill(seaweed, "bucket", {})
-    guide.run("")
-    assert guide.keys("bucket") == ["a.bin"]
-    assert guide.run("Errors").startswith("s3://bucket/nothing")
-    assert guide.run("Credentials") == "['bucket']\n"
-    assert guide.ended()
-
-    for name, value in guide.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    rows = guide.rows()
-    assert len(rows) > 12
-    with Engine() as engine:
-        names = {"client": seaweed.client(), "engine": engine}
-        for theirs, ours in rows:
-            answers, ended = [], []
-            for call in (theirs, ours):
-                begin(seaweed, tmp_path)
-                with (tmp_path / "a.bin").open("rb") as file:
-                    answers.append(eval(call, {**names, "file": file}))  # noqa: S307 - the calls are the page's
-                ended.append(left(seaweed, tmp_path))
-            assert ended[0] == ended[1], f"{theirs} | {ours}"
-            if isinstance(answers[0], bytes | int | list):
-                assert answers[0] == answers[1], f"{theirs} | {ours}"
-
-
 TESTED_ELSEWHERE = {"guides/fsspec.md", "coming-from/aws-cli.md"}
 """What other tests run."""
 
 
 def test_every_page_is_run() -> None:
-    """Each page is named by a test of this file, and has no block of a language that none of them reads."""
-    tests = Path(__file__).read_text()
+    """Each page is named by a test that runs it, and has no block of a language that none of them reads."""
+    tests = "".join(
+        Path(__file__).with_name(name).read_text() for name in ("test_guide_pages.py", "test_coming_from.py")
+    )
     pages = {
         str(path.relative_to(DOCS)) for folder in ("guides", "coming-from") for path in (DOCS / folder).glob("*.md")
     }
