@@ -33,7 +33,7 @@ from bench.machine import describe_machine
 from bench.objects import format_size
 from bulkhaul import AsyncEngine
 from bulkhaul.benchmark.loading import Asked, Loader
-from bulkhaul.benchmark.place import Record
+from bulkhaul.benchmark.records import Record
 from bulkhaul.benchmark.spools import Spool
 from bulkhaul.engine.messages.load_run import LoadRun, Meter, Work
 from bulkhaul.engine.worker.load_bodies import SCRATCH_BYTES, Discard

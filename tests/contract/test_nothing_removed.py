@@ -324,7 +324,15 @@ OF_LINKS = {"remove_link"}
 """Functions that remove a symbolic link that a move has stored. A HEAD must have shown its object, as of a file, and
 the link must lead where it did: ``tests/integration/test_stored_links.py``."""
 
-OF_BENCHMARKS = {"_forget", "_delete_listed", "_replace", "write", "crt_runs", "Disk.open", "bulkhaul_bucket"}
+OF_BENCHMARKS = {
+    "forget",
+    "_abort_unfinished",
+    "_delete_listed",
+    "whole_file",
+    "crt_runs",
+    "Disk.open",
+    "bulkhaul_bucket",
+}
 """Functions that remove what a benchmark or a fixture has made, in a folder, prefix or bucket with a random name of its
 own. ``tests/integration/benchmark/test_place.py`` holds what a listing must have said before."""
 

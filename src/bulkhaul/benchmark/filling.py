@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 import msgspec
 
 from bulkhaul.benchmark.loading import Asked, Loaded
-from bulkhaul.benchmark.place import Record
+from bulkhaul.benchmark.records import Record
 from bulkhaul.engine.messages.load_run import SCHEDULED, Meter
 from bulkhaul.model.errors import OtherError
 

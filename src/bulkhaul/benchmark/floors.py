@@ -17,7 +17,7 @@ import msgspec
 
 from bulkhaul.benchmark.disk_floor import disk_floor
 from bulkhaul.benchmark.machine import kind_of
-from bulkhaul.benchmark.place import Record
+from bulkhaul.benchmark.records import Record
 from bulkhaul.benchmark.results import Floors
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.threads import in_thread

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from bulkhaul.benchmark.machine import busy_cpu_s
-from bulkhaul.benchmark.place import Record
+from bulkhaul.benchmark.records import Record
 from bulkhaul.benchmark.results import Window
 from bulkhaul.benchmark.spools import Spool, require_room, spool_folder
 from bulkhaul.benchmark.tally import Tally

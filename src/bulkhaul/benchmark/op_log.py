@@ -20,6 +20,7 @@ from typing import BinaryIO, NamedTuple
 
 from bulkhaul.benchmark.extra import require
 from bulkhaul.disk.oserrors import local_error, read_error
+from bulkhaul.disk.whole_files import whole_file
 from bulkhaul.model.errors import UsageError
 from bulkhaul.policy.nanoseconds import read_instant, write_instant
 
@@ -91,10 +92,9 @@ def write(path: Path, ops: Iterable[Op], comment: str = "") -> int:
         LocalError: the disk refuses.
     """
     count = 0
-    partial = path.with_name(f"{path.name}.partial")
     try:
         with contextlib.ExitStack() as stack:
-            file: BinaryIO = stack.enter_context(partial.open("wb"))
+            file: BinaryIO = stack.enter_context(whole_file(str(path)))
             if path.suffix == ".zst":
                 require("zstandard")
                 import zstandard
@@ -107,12 +107,8 @@ def write(path: Path, ops: Iterable[Op], comment: str = "") -> int:
                 count = number + 1
             for line in comment.splitlines():
                 text.write(f"# {line}\n")
-        partial.rename(path)
     except OSError as error:
         raise local_error(error, str(path)) from error
-    finally:
-        with contextlib.suppress(OSError):  # it is not there, or the disk refuses that, too
-            partial.unlink()
     return count
 
 

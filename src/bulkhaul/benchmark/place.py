@@ -8,7 +8,6 @@ gives, is not longer than its objects are, and is not older than the record; any
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import time
@@ -19,49 +18,19 @@ from datetime import datetime
 import msgspec
 
 from bulkhaul.benchmark.processes import ended_here, process_of, runs_here
-from bulkhaul.disk.state import flush_folder, state_error, state_folder, state_path
+from bulkhaul.benchmark.records import Record, decoded, forget, keep, kept
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.model.errors import NotFound, TransferError, Unsupported, UsageError
+from bulkhaul.engine.operations.abort_upload import not_offered, parts_left
+from bulkhaul.model.errors import NotFound, OtherError, TransferError, Unsupported, UsageError
 from bulkhaul.model.limits import MAX_SKEW_S
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.workloads import ObjectTable
-from bulkhaul.model.writing import Doomed
+from bulkhaul.model.writing import Doomed, PendingUpload
 from bulkhaul.policy.benchmark_keys import MARK, RECORD_NAME, own_name, table_key
 from bulkhaul.policy.object_sizes import largest
 
-KIND = "benchmarks"
-"""The folder of records in the state folder."""
-
-NEW = ".new"
-"""Ends the name of a record that is being written."""
-
-
-class Record(msgspec.Struct, frozen=True):
-    """What a benchmark has stored, or is about to store.
-
-    Attributes:
-        prefix: everything is below it.
-        prepared: it was made for several runs, and is deleted only by ``clean``.
-        names: of objects below the prefix that are not named by the table.
-        process: that fills it, or measures there (see ``processes``); empty of what is prepared and full.
-        made_s: Unix time.
-    """
-
-    endpoint: str
-    bucket: str
-    prefix: str
-    table: ObjectTable
-    size: str
-    most_bytes: int
-    prepared: bool
-    made_s: float
-    names: frozenset[str] = frozenset()
-    process: str = ""
-
-    @property
-    def url(self) -> str:
-        """The URL of the prefix."""
-        return f"s3://{self.bucket}/{self.prefix}"
+SHOWN = 5
+"""Keys that are named in messages."""
 
 
 class Cleaned(msgspec.Struct):
@@ -70,22 +39,25 @@ class Cleaned(msgspec.Struct):
     Attributes:
         stayed: keys that no benchmark has made, the first few.
         stayed_count: of all of them.
-        failed: message of each key that could not be deleted, the first few.
+        failed: message of each key that could not be deleted, and of each upload that could not be aborted, the first
+            few.
+        aborted: multipart uploads that were begun there, and neither completed nor aborted.
         unsettled: requests were broken off, so the records stay.
     """
 
     deleted: int = 0
+    aborted: int = 0
     stayed: list[str] = []
     stayed_count: int = 0
     failed: list[str] = []
     failed_count: int = 0
     unsettled: bool = False
 
-
-SHOWN = 5
-"""Keys that are named in messages."""
-
-_RECORDS: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+    def refused(self, error: TransferError) -> None:
+        """Note that something could not be deleted."""
+        self.failed_count += 1
+        if len(self.failed) < SHOWN:
+            self.failed.append(str(error))
 
 
 async def make_place(
@@ -113,12 +85,12 @@ async def make_place(
     own = frozenset(names)
     made = time.time(), own, process_of(os.getpid())
     record = Record(target.endpoint, bucket, prefix, table, size, most_bytes, prepared, *made)
-    _keep(record, engine.settings.state_dir)
+    keep(record, engine.settings.state_dir)
     try:
         await _store(engine, record)
     except TransferError as error:
         if error.info.unreached or 400 <= error.info.status < 500:  # else it may be there
-            _forget(record, engine.settings.state_dir)
+            forget(record, engine.settings.state_dir)
         raise
     return record
 
@@ -132,7 +104,7 @@ async def filled(engine: AsyncEngine, record: Record) -> None:
     """
     full = msgspec.structs.replace(record, process="")
     await _store(engine, full)
-    _keep(full, engine.settings.state_dir)
+    keep(full, engine.settings.state_dir)
 
 
 async def find_place(engine: AsyncEngine, bucket: str, prefix: str) -> Record | None:
@@ -171,7 +143,7 @@ async def left_places(engine: AsyncEngine, bucket: str, base: str, *, all_of_the
     target = await engine.control.target(bucket)
     found: dict[str, Record] = {}
     named = base.rstrip("/").rpartition("/")[2].startswith(MARK)
-    for record in _kept(engine.settings.state_dir):
+    for record in kept(engine.settings.state_dir):
         here = (record.endpoint, record.bucket) == (target.endpoint, bucket) and record.prefix.startswith(base)
         taken = named or ended_here(record.process) or (all_of_them and not runs_here(record.process))
         if here and taken:
@@ -204,12 +176,13 @@ async def clean_place(engine: AsyncEngine, record: Record, *, settled: bool = Tr
     """
     cleaned = Cleaned()
     records: list[Doomed] = []
+    await _abort_unfinished(engine, record, cleaned)
     await _delete_listed(engine, record.bucket, _doomed(engine, record, cleaned, records), cleaned)
     cleaned.unsettled = not settled
     if settled and not cleaned.failed_count:
         await _delete_listed(engine, record.bucket, _each(records), cleaned)
     if settled and not cleaned.failed_count:
-        _forget(record, engine.settings.state_dir)
+        forget(record, engine.settings.state_dir)
     return cleaned
 
 
@@ -217,6 +190,7 @@ async def put_right(engine: AsyncEngine, record: Record) -> list[int]:
     """Delete what runs have added to a prepared prefix; return the places of its objects that are missing.
 
     Raises:
+        OtherError: some of it cannot be deleted, so a run would find other objects than were prepared.
         TransferError: a listing or a batch of deletions failed.
     """
     there: set[int] = set()
@@ -232,8 +206,43 @@ async def put_right(engine: AsyncEngine, record: Record) -> list[int]:
                     there.add(place)
                 elif head.size <= record.most_bytes:
                     added.append(Doomed(head.key))
-    await _delete_listed(engine, record.bucket, _each(added), Cleaned())
+    cleaned = Cleaned()
+    await _delete_listed(engine, record.bucket, _each(added), cleaned)
+    if cleaned.failed_count:
+        raise OtherError(
+            f"{cleaned.failed_count} objects that an earlier run has added cannot be deleted; delete them, or prepare"
+            f" others by `bulkhaul bench prepare`: {cleaned.failed[0]}",
+            record.url,
+        )
     return [place for place in range(record.table.objects) if place not in there]
+
+
+async def _abort_unfinished(engine: AsyncEngine, record: Record, cleaned: Cleaned) -> None:
+    """Abort the multipart uploads of a benchmark that was killed; only objects with names of their own go in parts."""
+    for upload in await _unfinished(engine, record) if record.names else ():
+        ref = ObjectRef(record.bucket, upload.key)
+        try:
+            gone = await engine.control.abort_upload(ref, upload.upload_id)
+        except TransferError as error:
+            cleaned.refused(error)
+            continue
+        if gone:
+            cleaned.aborted += 1
+        else:
+            cleaned.refused(parts_left(ref.url))
+
+
+async def _unfinished(engine: AsyncEngine, record: Record) -> list[PendingUpload]:
+    """Return the multipart uploads of a benchmark; none where they may not be listed, for objects can go anyway."""
+    try:
+        async with aclosing(engine.control.pending_uploads(record.bucket, record.prefix)) as pages:
+            found = [upload async for page in pages for upload in page]
+    except TransferError as error:
+        if not not_offered(error):
+            raise
+        return []
+    own = (one for one in found if one.key.removeprefix(record.prefix) in record.names)
+    return [upload for upload in own if _since(record, upload.initiated)]
 
 
 async def _delete_listed(
@@ -244,9 +253,7 @@ async def _delete_listed(
             if result.error is None:
                 cleaned.deleted += 1
                 continue
-            cleaned.failed_count += 1
-            if len(cleaned.failed) < SHOWN:
-                cleaned.failed.append(str(result.error))
+            cleaned.refused(result.error)
 
 
 async def _each(doomed: list[Doomed]) -> AsyncGenerator[Doomed, None]:
@@ -258,13 +265,10 @@ async def _doomed(
     engine: AsyncEngine, record: Record, cleaned: Cleaned, records: list[Doomed]
 ) -> AsyncGenerator[Doomed, None]:
     """Yield what is to be deleted before the record; put the record itself, in all its versions, into ``records``."""
-    async for key, size, made_s, doomed in _listed(engine, record):
+    async for key, size, made, doomed in _listed(engine, record):
         name = key.removeprefix(record.prefix)
         # A delete marker has no size; what it hides is judged for itself.
-        since = (
-            made_s is None or made_s >= record.made_s - MAX_SKEW_S
-        )  # by so much the clocks of machine and service may differ
-        mine = since and size <= record.most_bytes
+        mine = _since(record, made) and size <= record.most_bytes
         if name == RECORD_NAME:  # this record, whatever else is there
             records.append(doomed)
         elif (own_name(name) or name in record.names) and mine:
@@ -275,19 +279,21 @@ async def _doomed(
                 cleaned.stayed.append(key)
 
 
-async def _listed(engine: AsyncEngine, record: Record) -> AsyncGenerator[tuple[str, int, float | None, Doomed], None]:
-    """Yield (key, size, Unix time of its making, what to delete) of everything below the prefix."""
+async def _listed(
+    engine: AsyncEngine, record: Record
+) -> AsyncGenerator[tuple[str, int, datetime | None, Doomed], None]:
+    """Yield (key, size, when it was made, what to delete) of everything below the prefix."""
     if await _keeps_versions(engine, record.bucket):
         async with aclosing(engine.control.versions(record.bucket, record.prefix)) as pages:
             async for page in pages:
                 for one in page:
                     doomed = Doomed(one.key, one.version_id, marker=one.delete_marker)
-                    yield one.key, one.size, _unix(one.last_modified), doomed
+                    yield one.key, one.size, one.last_modified, doomed
         return
     async with aclosing(engine.control.pages(record.bucket, record.prefix)) as listing:
         async for heads in listing:
             for head in heads:
-                yield head.key, head.size, _unix(head.last_modified), Doomed(head.key)
+                yield head.key, head.size, head.last_modified, Doomed(head.key)
 
 
 async def _keeps_versions(engine: AsyncEngine, bucket: str) -> bool:
@@ -302,8 +308,9 @@ async def _keeps_versions(engine: AsyncEngine, bucket: str) -> bool:
         return False
 
 
-def _unix(instant: datetime | None) -> float | None:
-    return None if instant is None else instant.timestamp()
+def _since(record: Record, instant: datetime | None) -> bool:
+    """Whether something is not older than the benchmark, as far as clocks of machine and service agree."""
+    return instant is None or instant.timestamp() >= record.made_s - MAX_SKEW_S
 
 
 async def _store(engine: AsyncEngine, record: Record) -> None:
@@ -314,51 +321,7 @@ async def _recorded(engine: AsyncEngine, bucket: str, prefix: str) -> Record | N
     """Return the record in a bucket, None if there is none that belongs to this prefix."""
     try:
         data = await engine.get_bytes(ObjectRef(bucket, prefix + RECORD_NAME))
-        record = _RECORDS.decode(data)
+        record = decoded(data)
     except (NotFound, msgspec.MsgspecError):
         return None
     return record if (record.bucket, record.prefix) == (bucket, prefix) else None
-
-
-# The records in the state folder
-
-
-def _path(record: Record, folder: str) -> str:
-    return os.path.join(folder, f"{record.prefix.rstrip('/').rpartition('/')[2]}.json")
-
-
-def _keep(record: Record, state_dir: str | None) -> None:
-    """Write a record, and wait until the disk has it: whatever is stored in the bucket is known from now on.
-
-    An earlier one of the prefix is there until then.
-    """
-    folder = state_folder(state_dir, KIND)
-    path = _path(record, folder)
-    try:
-        fd = os.open(path + NEW, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        with open(fd, "wb") as file:
-            file.write(msgspec.json.encode(record))
-            file.flush()
-            os.fsync(fd)
-        os.rename(path + NEW, path)
-        flush_folder(folder)
-    except OSError as error:
-        raise state_error(error, path) from error
-
-
-def _forget(record: Record, state_dir: str | None) -> None:
-    path = _path(record, state_path(state_dir, KIND))
-    for name in (path + NEW, path):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-
-
-def _kept(state_dir: str | None) -> list[Record]:
-    """Return the records that this machine keeps; a file that is none is left alone."""
-    folder = state_path(state_dir, KIND)
-    found = []
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        for name in sorted(name for name in os.listdir(folder) if not name.endswith(NEW)):
-            with contextlib.suppress(OSError, msgspec.MsgspecError), open(os.path.join(folder, name), "rb") as file:
-                found.append(_RECORDS.decode(file.read()))
-    return found

@@ -9,7 +9,7 @@ from bulkhaul.benchmark.counting import count, limited_by, steady_part
 from bulkhaul.benchmark.loading import Loaded
 from bulkhaul.benchmark.op_log import write
 from bulkhaul.benchmark.op_log_recorded import recorded
-from bulkhaul.benchmark.place import Record
+from bulkhaul.benchmark.records import Record
 from bulkhaul.benchmark.results import Floors, ProcessUse, Run, Steady
 
 

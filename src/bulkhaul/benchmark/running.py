@@ -18,7 +18,8 @@ from bulkhaul.benchmark.filling import fill
 from bulkhaul.benchmark.floors import probe
 from bulkhaul.benchmark.loading import Asked, Loaded, Loader
 from bulkhaul.benchmark.machine import kind_of, machine
-from bulkhaul.benchmark.place import Record, put_right
+from bulkhaul.benchmark.place import put_right
+from bulkhaul.benchmark.records import Record
 from bulkhaul.benchmark.results import FORMAT, Floors, Result, Run, Steady, Window
 from bulkhaul.benchmark.run_of import run_of, write_op_log
 from bulkhaul.benchmark.workload import checked, drains, needs_objects, range_bytes, weights_of
@@ -86,7 +87,7 @@ class Benchmark:
         """Have a prepared prefix as it was prepared: an earlier run may have been ended in the middle.
 
         Raises:
-            OtherError: some objects could not be stored.
+            OtherError: some objects could not be stored, or some that are too many could not be deleted.
         """
         missing = await put_right(self._engine, self._record)
         if missing:

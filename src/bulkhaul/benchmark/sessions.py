@@ -13,7 +13,8 @@ from typing import Protocol
 import msgspec
 
 from bulkhaul.benchmark.extra import require
-from bulkhaul.benchmark.place import Cleaned, Record, clean_place, filled, find_place, left_places, make_place
+from bulkhaul.benchmark.place import Cleaned, clean_place, filled, find_place, left_places, make_place
+from bulkhaul.benchmark.records import Record
 from bulkhaul.benchmark.results import Floors, Result, Run, Window
 from bulkhaul.benchmark.running import Benchmark
 from bulkhaul.benchmark.spools import require_room

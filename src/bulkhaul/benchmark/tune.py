@@ -13,7 +13,8 @@ from typing import TypeVar
 import msgspec
 
 from bulkhaul.benchmark.extra import require
-from bulkhaul.benchmark.place import Record, make_place
+from bulkhaul.benchmark.place import make_place
+from bulkhaul.benchmark.records import Record
 from bulkhaul.benchmark.running import Benchmark
 from bulkhaul.benchmark.sessions import Listener, clean_up, place_of
 from bulkhaul.benchmark.spools import require_room

@@ -140,6 +140,8 @@ def cleaned_lines(cleaned: Cleaned, url: str) -> str:
     """Return what was deleted, and what was not and why, for people."""
     clean = f"`bulkhaul bench clean {printable(url)}`"
     lines = [f"{printable(url)}: {cleaned.deleted} objects deleted"]
+    if cleaned.aborted:
+        lines.append(f"  {cleaned.aborted} unfinished uploads aborted")
     if cleaned.stayed_count:
         lines.append(f"  {cleaned.stayed_count} stayed, for no benchmark made them: {_some(cleaned.stayed)}")
     if cleaned.failed_count:
@@ -154,6 +156,7 @@ def cleaned_fields(cleaned: Cleaned, url: str) -> dict[str, Any]:
     return {
         "prefix": url,
         "deleted": cleaned.deleted,
+        "aborted": cleaned.aborted,
         "stayed": cleaned.stayed_count,
         "failed": cleaned.failed_count,
         "examples": [*cleaned.stayed, *cleaned.failed],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bulkhaul.benchmark.place import Cleaned, Record
+from bulkhaul.benchmark.place import Cleaned
+from bulkhaul.benchmark.records import Record
 from bulkhaul.benchmark.sessions import clean, prepare
 from bulkhaul.cli import bench_lines as lines
 from bulkhaul.cli.bench_run import Work

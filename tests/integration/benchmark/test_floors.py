@@ -18,7 +18,7 @@ import pytest
 from bulkhaul import AsyncEngine
 from bulkhaul.benchmark.disk_floor import MOST_S, disk_floor
 from bulkhaul.benchmark.floors import probe, probe_url
-from bulkhaul.benchmark.place import Record
+from bulkhaul.benchmark.records import Record
 from bulkhaul.benchmark.results import Floors
 from bulkhaul.model.limits import GIB, KIB
 from bulkhaul.model.settings import Settings

@@ -14,8 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.faultserver import FaultServer, RefuseDelete, Status
 from tests.integration.command import arguments, environment, run
 from tests.patience import PATIENCE_S
+from tests.s3_client import client_for
 from tests.servers.moto import moto
 from tests.servers.process import RunningServer
 
@@ -268,3 +270,67 @@ def test_the_record_comes_first(server: RunningServer, client: Any, tmp_path: Pa
     assert done.returncode == 1
     assert "BULKHAUL_STATE_DIR" in done.stderr
     assert keys(client) == MINE
+
+
+@pytest.fixture
+def refusing(tmp_path: Path) -> Iterator[tuple[FaultServer, dict[str, str]]]:
+    """An S3 that refuses to delete where a test says so, and the environment of commands for it."""
+    with FaultServer(buckets=[BUCKET]) as running:
+        yield running, {"AWS_ENDPOINT_URL": running.endpoint_url, "BULKHAUL_STATE_DIR": str(tmp_path / "state")}
+
+
+def test_what_a_run_added_and_nobody_may_delete(refusing: tuple[FaultServer, dict[str, str]], tmp_path: Path) -> None:
+    """The next run would find other objects than were prepared: it says so, and measures nothing."""
+    server, variables = refusing
+    done = run("bench", "prepare", f"s3://{BUCKET}/", "--size", "1KiB", "--objects", "3", variables=variables)
+    url = done.stdout.strip()
+    words = ("--concurrency", "2", "--duration", "1s", "--out")
+    assert run("bench", "run", "put", url, *words, tmp_path / "first", variables=variables).returncode in (0, 3)
+    server.add_fault(RefuseDelete(pattern="*/put/*", attempt="every"))
+    done = run("bench", "run", "list", url, *words, tmp_path / "second", variables=variables)
+    assert done.returncode == 1
+    assert "objects that an earlier run has added cannot be deleted" in done.stderr
+    assert "AccessDenied" in done.stderr
+    assert not (tmp_path / "second" / "result.json").exists()
+
+
+def test_objects_that_nobody_may_delete(refusing: tuple[FaultServer, dict[str, str]], tmp_path: Path) -> None:
+    """A benchmark that may not delete what it made names it, keeps its records, and ``clean`` goes on later."""
+    server, variables = refusing
+    refusal = RefuseDelete(pattern="*/table/*0", attempt="every")
+    server.add_fault(refusal)
+    done = run("bench", "run", "get", f"s3://{BUCKET}/", *SMALL, "--out", tmp_path / "out", variables=variables)
+    assert "2 could not be deleted; run `bulkhaul bench clean s3://" in done.stderr
+    left = run("ls", "--recursive", f"s3://{BUCKET}/", variables=variables).stdout
+    assert left.count("/table/") == 2
+    assert left.count("/benchmark.json") == 1
+    assert (tmp_path / "out" / "result.json").exists()
+    done = run("bench", "clean", f"s3://{BUCKET}/", variables=variables)
+    assert (done.returncode, "2 could not be deleted" in done.stdout) == (1, True)
+
+
+def test_an_upload_that_a_killed_one_left_unfinished(
+    refusing: tuple[FaultServer, dict[str, str]], tmp_path: Path
+) -> None:
+    """No listing of objects shows it, and its parts are paid for: ``clean`` aborts it, and no upload of others."""
+    server, variables = refusing
+    server.add_fault(Status(status=503, code="SlowDown", operation="UploadPart", attempt="every"))
+    (tmp_path / "config").write_text("[default]\ns3 =\n  multipart_threshold = 8MB\n")
+    tasks = [{"action": "upload", "key": "large", "size": 16 << 20}]
+    workload = {"version": 2, "comment": "", "filesOnDisk": False, "checksum": None, "maxRepeatCount": 1}
+    (tmp_path / "u.run.json").write_text(json.dumps({**workload, "maxRepeatSecs": 60, "tasks": tasks}))
+    words = arguments("bench", "run", "--workload", tmp_path / "u.run.json", f"s3://{BUCKET}/some/")
+    config = str(tmp_path / "config")
+    process = subprocess.Popen(words, env=environment(**variables, AWS_CONFIG_FILE=config))
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not (begun := [one for one in server.requests if one.operation == "UploadPart"]):
+        assert (process.poll(), time.monotonic() < deadline_s) == (None, True)
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    client = client_for(server)
+    client.create_multipart_upload(Bucket=BUCKET, Key=f"{begun[0].key}.bak")
+    done = run("bench", "clean", f"s3://{BUCKET}/", variables=variables)
+    assert (done.returncode, "  1 unfinished uploads aborted" in done.stdout) == (0, True), done.stderr
+    left = client.list_multipart_uploads(Bucket=BUCKET)["Uploads"]
+    assert [one["Key"] for one in left] == [f"{begun[0].key}.bak"]

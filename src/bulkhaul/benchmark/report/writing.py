@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, get_args
@@ -14,6 +13,7 @@ from bulkhaul.benchmark.report.page import html
 from bulkhaul.benchmark.report.sections import all_figures, sections
 from bulkhaul.benchmark.results import Result, written
 from bulkhaul.disk.oserrors import local_error
+from bulkhaul.disk.whole_files import whole_file
 
 ReportFormat = Literal["html", "markdown", "csv", "json", "png"]
 
@@ -46,26 +46,12 @@ def write(result: Result, folder: Path, formats: Iterable[ReportFormat]) -> list
             path = folder / name
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _replace(path, data)
+                with whole_file(str(path)) as file:
+                    file.write(data)
             except OSError as error:
                 raise local_error(error, str(path)) from error
             paths.append(path)
     return paths
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file at once: it has its old content, or all of the new one, whatever happens.
-
-    Raises:
-        OSError: it cannot be written, and nothing has changed.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def _files(result: Result, told: ReportFormat) -> Iterator[tuple[str, bytes]]:
