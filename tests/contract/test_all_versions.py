@@ -180,8 +180,9 @@ def test_a_history_that_a_listing_leaves_out(server: RunningServer, engine: Engi
     )
     assert [one.failure.code if one.failure else "" for one in results] == ["UnexpectedReply", "PreconditionFailed"]
     for page in client.get_paginator("list_object_versions").paginate(Bucket=there, Prefix="k-"):
-        for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-            client.delete_object(Bucket=there, Key=one["Key"], VersionId=one["VersionId"])
+        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        objects = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]
+        assert "Errors" not in client.delete_objects(Bucket=there, Delete={"Objects": objects, "Quiet": True})
     assert [version_id for version_id, _ in history(server, there, "k")] == [one.version_id for one in made]
 
 

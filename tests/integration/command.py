@@ -5,6 +5,7 @@ Job: start it, and read what it said. Must not know what it should have said.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.engines import ACCESS_KEY, SECRET_KEY, TOKEN, descendants, is_alive
+from tests.integration import fork_server
 from tests.patience import PATIENCE_S
 
 LIMIT_S = PATIENCE_S
@@ -44,19 +46,19 @@ def arguments(*words: str | Path) -> list[str]:
 
 def run(*words: str | Path, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command to its end; it must leave no process behind."""
+    fork_server.started()
     before = set(descendants())
-    done = subprocess.run(
-        arguments(*words),
-        env=environment(**(variables or {})),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        stdin=subprocess.DEVNULL,
-    )
+    given, theirs = [*map(str, words)], environment(**(variables or {}))
+    done = fork_server.run(given, theirs, LIMIT_S)
+    if done is None:
+        done = subprocess.run(
+            arguments(*given), env=theirs, capture_output=True, timeout=LIMIT_S, stdin=subprocess.DEVNULL
+        )
     left = [pid for pid in set(descendants()) - before if is_alive(pid)]
     assert not left, f"processes {left} are left"
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+    stdout, stderr = (io.TextIOWrapper(io.BytesIO(written), "utf-8").read() for written in (done.stdout, done.stderr))
+    assert "Traceback" not in stderr, stderr
+    return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr)
 
 
 def stream(

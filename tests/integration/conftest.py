@@ -13,6 +13,7 @@ import pytest
 
 from bulkhaul.disk import landing
 from tests.faultserver import MIB
+from tests.integration import fork_server
 from tests.integration.browser import installed
 
 SMALL_DISK_BYTES = 6 * MIB
@@ -23,6 +24,12 @@ collect_ignore = [] if installed() else ["test_benchmark_page.py"]
 def pytest_report_header() -> str:
     """Say whether the page of a benchmark is looked at: no package of Python brings a browser."""
     return f"browser: {installed() or 'none; the page of benchmarks is left out (apt-get install chromium)'}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_are_forked() -> None:
+    """Start what forks them before any test looks at processes and descriptors."""
+    fork_server.started()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from tests.engines import aws_environment, keys, serving
 from tests.faultserver import FaultServer, make_object
 from tests.integration.command import problems, run
 
-COUNT = 2300
+COUNT = 1100
 """Objects: more than a page of a listing, so that the plan has two shards and the report two segments at least."""
 
 

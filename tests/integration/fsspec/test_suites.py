@@ -11,7 +11,7 @@ from fsspec.tests import abstract
 from bulkhaul.fsspec import BulkhaulFileSystem
 from bulkhaul.fsspec.many import remove_empty
 from tests.integration.fsspec.places import options
-from tests.servers.moto import moto
+from tests.servers.ministack import ministack
 from tests.servers.weed import weed
 
 
@@ -30,7 +30,7 @@ class Tidy(BulkhaulFileSystem):
 class Fixtures(abstract.AbstractFixtures):
     """The file system that fsspec's suites are run on, and a folder of it."""
 
-    @pytest.fixture(scope="module", params=[weed, moto], ids=["weed", "moto"])
+    @pytest.fixture(scope="module", params=[weed, ministack], ids=["weed", "ministack"])
     @classmethod
     def fs(cls, request: pytest.FixtureRequest) -> Iterator[BulkhaulFileSystem]:
         """One file system a server."""

@@ -1,0 +1,36 @@
+"""A module can be imported first of all: it needs no other one to be there already."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import bulkhaul
+
+SOURCE = Path(bulkhaul.__file__).parents[1]
+
+EACH_ALONE = """
+import os, sys
+from importlib import import_module
+
+for name in "asyncio", "click", "concurrent.futures", "logging", "msgspec", "ssl", "uvloop":
+    import_module(name)  # of none of which a module of ours can be in the way
+for name in sys.argv[1:]:
+    if os.fork() == 0:
+        import_module(name)
+        os._exit(0)
+    if os.wait()[1]:
+        sys.exit(name)
+"""
+
+
+def test_each_module_of_commands_alone() -> None:
+    """Commands import them late, each in another order."""
+    modules = [path.relative_to(SOURCE).with_suffix("") for path in (SOURCE / "bulkhaul" / "cli").rglob("*.py")]
+    names = [".".join(module.parts).removesuffix(".__init__") for module in modules]
+    assert len(names) > 80
+    done = subprocess.run(
+        [sys.executable, "-c", EACH_ALONE, *names], capture_output=True, text=True, check=False, cwd=SOURCE
+    )
+    assert (done.returncode, done.stderr) == (0, "")
