@@ -144,9 +144,10 @@ def remove(client: Any, bucket: str) -> None:
 
 def fill(server: RunningServer, bucket: str, bodies: dict[str, bytes], prefix: str = "") -> None:
     """Make a bucket of these objects."""
-    server.client().create_bucket(Bucket=bucket)
+    client = server.client()
+    client.create_bucket(Bucket=bucket)
     for key, body in bodies.items():
-        server.client().put_object(Bucket=bucket, Key=prefix + key, Body=body)
+        client.put_object(Bucket=bucket, Key=prefix + key, Body=body)
 
 
 def write(folder: Path, bodies: dict[str, bytes]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -16,51 +17,73 @@ import pytest
 from bulkhaul import Engine
 from tests.servers.process import RunningServer, find_program
 
-from .guide import RUN_7, Guide, files, fill, remove, write
+from .guide import RUN_7, Guide, files, fill, write
 
 
-def begin(server: RunningServer, folder: Path) -> None:
-    """Put back what the rows of docs/coming-from begin with."""
-    client = server.client()
-    for bucket in client.list_buckets()["Buckets"]:
-        remove(client, bucket["Name"])
-    for name in left(server, folder):
-        if not name.startswith("s3://"):
-            (folder / name).unlink()
-    write(folder, {"a.bin": b"file", "a*.bin": b"star", "results/a.bin": b"other", "results/new.txt": b"new"})
+def content(body: bytes) -> str:
+    """Return the entity tag of an object that was stored by one request."""
+    return f'"{md5(body, usedforsecurity=False).hexdigest()}"'
+
+
+FILES = {"a.bin": b"file", "a*.bin": b"star", "results/a.bin": b"other", "results/new.txt": b"new"}
+BUCKETS = ("bucket", "other", "empty")
+OBJECTS = {**{f"run-7/{key}": body for key, body in RUN_7.items()}, "a.bin": b"object"}
+BEGUN: dict[str, Any] = {
+    **FILES,
+    **{f"s3://{bucket}": None for bucket in BUCKETS},
+    **{f"s3://bucket/{key}": (content(body), []) for key, body in OBJECTS.items()},
+}
+"""What there is before each row."""
+
+
+def begin(client: Any, folder: Path, found: dict[str, Any]) -> None:
+    """Put back what differs from what the rows of docs/coming-from begin with, where this was found."""
+    for place in found.keys() - BEGUN.keys():
+        bucket, slash, key = place.removeprefix("s3://").partition("/")
+        if not place.startswith("s3://"):
+            (folder / place).unlink()
+        elif slash:
+            client.delete_object(Bucket=bucket, Key=key)
+    for bucket in (place.removeprefix("s3://") for place, kept in found.items() if kept is None):
+        if bucket not in BUCKETS:
+            client.delete_bucket(Bucket=bucket)
+    for bucket in BUCKETS:
+        if f"s3://{bucket}" not in found:
+            client.create_bucket(Bucket=bucket)
+    for key, body in OBJECTS.items():
+        if found.get(f"s3://bucket/{key}") != BEGUN[f"s3://bucket/{key}"]:
+            client.put_object(Bucket="bucket", Key=key, Body=body)
+    write(folder, FILES)
     for name in ("a.bin", "results/a.bin", "results/new.txt"):
         os.utime(folder / name, (time.time() + 60,) * 2)  # newer than what is stored, also by whole seconds
-    fill(server, "bucket", {**{f"run-7/{key}": body for key, body in RUN_7.items()}, "a.bin": b"object"})
-    for bucket in ("other", "empty"):
-        fill(server, bucket, {})
 
 
-def left(server: RunningServer, folder: Path) -> dict[str, Any]:
-    """Return the bytes and tags of all that is there now, by path or URL."""
-    client = server.client()
-    found: dict[str, Any] = {
-        name: body for name, body in files(folder).items() if not name.startswith(("bin/", "state/", ".", "Library/"))
-    }
+def left(client: Any, folder: Path) -> dict[str, Any]:
+    """Return what is there now, by path or URL: the bytes of files, None of buckets, content and tags of objects."""
+    found: dict[str, Any] = {}
+    for entry in folder.iterdir():
+        if entry.name not in ("bin", "state", "Library") and not entry.name.startswith("."):
+            below = files(entry) if entry.is_dir() else {"": entry.read_bytes()}
+            found |= {f"{entry.name}/{name}".rstrip("/"): body for name, body in below.items()}
     for bucket in (one["Name"] for one in client.list_buckets()["Buckets"]):
         found[f"s3://{bucket}"] = None
         for one in client.list_objects_v2(Bucket=bucket).get("Contents", []):
-            place = {"Bucket": bucket, "Key": one["Key"]}
-            tags = client.get_object_tagging(**place)["TagSet"]
-            found[f"s3://{bucket}/{one['Key']}"] = (client.get_object(**place)["Body"].read(), tags)
+            tags = client.get_object_tagging(Bucket=bucket, Key=one["Key"])["TagSet"]
+            found[f"s3://{bucket}/{one['Key']}"] = (one["ETag"], tags)
     return found
 
 
 def run_both(guide: Guide, rows: list[tuple[str, str]]) -> None:
     """Run both command lines of each row; they must leave the same, and something must come of them."""
+    after = left(guide.client, guide.work)
     for theirs, ours in rows:
         ended = []
         for line in (theirs, ours):
-            begin(guide.server, guide.work)
-            before = left(guide.server, guide.work)
+            begin(guide.client, guide.work, after)
             status = 1 if re.match("rclone check|bulkhaul verify", line) else 0  # the sides differ
             said = guide.call(["bash", "-euo", "pipefail", "-c", line], status=status)
-            after = left(guide.server, guide.work)
-            assert said or guide.error or after != before, f"{line}: nothing came of it"
+            after = left(guide.client, guide.work)
+            assert said or guide.error or after != BEGUN, f"{line}: nothing came of it"
             ended.append(after)
         assert ended[0] == ended[1], f"{theirs} | {ours}"
 
@@ -125,14 +148,15 @@ def test_coming_from_boto3(seaweed: RunningServer, tmp_path: Path, monkeypatch: 
     rows = guide.rows()
     assert len(rows) > 12
     with Engine() as engine:
-        names = {"client": seaweed.client(), "engine": engine}
+        names = {"client": guide.client, "engine": engine}
+        ended = [left(guide.client, tmp_path)]
         for theirs, ours in rows:
-            answers, ended = [], []
+            answers = []
             for call in (theirs, ours):
-                begin(seaweed, tmp_path)
+                begin(guide.client, tmp_path, ended[-1])
                 with (tmp_path / "a.bin").open("rb") as file:
                     answers.append(eval(call, {**names, "file": file}))  # noqa: S307 - the calls are the page's
-                ended.append(left(seaweed, tmp_path))
-            assert ended[0] == ended[1], f"{theirs} | {ours}"
+                ended.append(left(guide.client, tmp_path))
+            assert ended[-1] == ended[-2], f"{theirs} | {ours}"
             if isinstance(answers[0], bytes | int | list):
                 assert answers[0] == answers[1], f"{theirs} | {ours}"
