@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,20 +44,20 @@ def arguments(*words: str | Path) -> list[str]:
     return [sys.executable, "-m", "bulkhaul", *map(str, words)]
 
 
-def run(*words: str | Path, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end; it must leave no process behind."""
-    fork_server.started()
-    before = set(descendants())
-    given, theirs = [*map(str, words)], environment(**(variables or {}))
-    done = fork_server.run(given, theirs, LIMIT_S)
-    if done is None:
-        done = subprocess.run(
-            arguments(*given), env=theirs, capture_output=True, timeout=LIMIT_S, stdin=subprocess.DEVNULL
-        )
-    left = [pid for pid in set(descendants()) - before if is_alive(pid)]
-    assert not left, f"processes {left} are left"
+def run(
+    *words: str | Path,
+    variables: Mapping[str, str] | None = None,
+    given: bytes | None = None,
+    folder: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; it must leave no process behind.
+
+    Args:
+        variables: of its environment, beside those of ``environment``.
+        given, folder: as of ``fork_server.run``.
+    """
+    done = _run(words, variables, given, folder)
     stdout, stderr = (io.TextIOWrapper(io.BytesIO(written), "utf-8").read() for written in (done.stdout, done.stderr))
-    assert "Traceback" not in stderr, stderr
     return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr)
 
 
@@ -65,13 +65,24 @@ def stream(
     *words: str | Path, given: bytes = b"", variables: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the command with pipes on stdin and stdout; it must leave no process behind."""
+    return _run(words, variables, given, None)
+
+
+def _run(
+    words: Sequence[str | Path], variables: Mapping[str, str] | None, given: bytes | None, folder: Path | None
+) -> subprocess.CompletedProcess[bytes]:
+    fork_server.started()
     before = set(descendants())
-    done = subprocess.run(
-        arguments(*words), env=environment(**(variables or {})), input=given, capture_output=True, timeout=LIMIT_S
-    )
+    theirs = environment(**(variables or {}))
+    done = fork_server.run([*map(str, words)], theirs, LIMIT_S, given=given, folder=folder)
+    if done is None:
+        nothing = subprocess.DEVNULL if given is None else None
+        done = subprocess.run(
+            arguments(*words), env=theirs, capture_output=True, timeout=LIMIT_S, cwd=folder, stdin=nothing, input=given
+        )
     left = [pid for pid in set(descendants()) - before if is_alive(pid)]
     assert not left, f"processes {left} are left"
-    assert b"Traceback" not in done.stderr, done.stderr
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
     return done
 
 

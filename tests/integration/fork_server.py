@@ -10,6 +10,7 @@ how a process begins, or of one that gets signals, start a real one by ``command
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import gc
 import importlib
@@ -24,12 +25,24 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 import bulkhaul
 
 MOST_BYTES = 100_000
 """Of a request; the kernel takes twice as much in one message."""
+
+
+class _Asked(NamedTuple):
+    """How a command is to be run."""
+
+    words: list[str]
+    environment: dict[str, str]
+    folder: str
+    umask: int
+
 
 LEFT_OUT = ("bulkhaul.__main__", "bulkhaul.testing", "bulkhaul.fsspec")
 """What no command needs."""
@@ -39,27 +52,53 @@ LATE = ("hdrh.histogram", "jinja2", "matplotlib.backends.backend_svg", "matplotl
 
 
 def run(
-    words: Sequence[str], environment: Mapping[str, str], timeout_s: float
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    timeout_s: float,
+    *,
+    given: bytes | None = None,
+    folder: Path | None = None,
 ) -> subprocess.CompletedProcess[bytes] | None:
-    """Run ``bulkhaul`` to its end, with nothing on stdin; None if it needs a process of its own from the start.
+    """Run ``bulkhaul`` to its end; None if it needs a process of its own from the start.
+
+    Args:
+        given: what it reads from a pipe on stdin; None for nothing, and no pipe.
+        folder: that it runs in; None for that of this process.
 
     Raises:
         TimeoutExpired: it was killed, since it had not ended in time.
     """
-    asked = json.dumps([list(words), dict(environment), os.getcwd(), _umask()]).encode("utf-8", "surrogateescape")
-    if len(asked) > MOST_BYTES or _read_at_the_start(environment) != _BEGUN_WITH:
+    asked = _Asked(list(words), dict(environment), str(folder or Path.cwd()), _umask())
+    message = json.dumps(asked).encode("utf-8", "surrogateescape")
+    if len(message) > MOST_BYTES or _read_at_the_start(environment) != _BEGUN_WITH:
         return None
     theirs, ours = zip(*(os.pipe()[::-1] for _ in range(3)), strict=True)
+    if given is not None:
+        reading, writing = os.pipe()
+        theirs, ours = (*theirs, reading), (*ours, writing)
     try:
         try:
-            _sent(asked, theirs)
+            with _lock:
+                socket.send_fds(started(), [message], theirs)
         finally:
             for fd in theirs:
                 os.close(fd)
-        return _taken(words, ours, timeout_s)
+        with ExitStack() as feeding:
+            if given is not None:
+                ours, writing = ours[:3], ours[3]
+                thread = threading.Thread(target=_fed, args=(writing, given))
+                thread.start()
+                feeding.callback(thread.join)
+            return _taken(words, ours, timeout_s)
     finally:
         for fd in ours:
             os.close(fd)
+
+
+def _fed(fd: int, given: bytes) -> None:
+    """Write all that a command is given, or as much as it wants."""
+    with contextlib.suppress(BrokenPipeError), open(fd, "wb", buffering=0) as pipe:
+        pipe.write(given)
 
 
 def _read_at_the_start(environment: Mapping[str, str]) -> dict[str, str]:
@@ -100,12 +139,6 @@ def _taken(words: Sequence[str], ours: Sequence[int], timeout_s: float) -> subpr
 _lock = threading.Lock()
 
 
-def _sent(asked: bytes, fds: Sequence[int]) -> None:
-    """Ask the fork server for a command."""
-    with _lock:
-        socket.send_fds(started(), [asked], list(fds))
-
-
 @functools.cache
 def started() -> socket.socket:
     """Start the fork server, and return where it is asked; it ends when this process does."""
@@ -143,17 +176,18 @@ def _serve(control: socket.socket) -> None:
     while True:
         for fd, _ in poll.poll():
             if fd == control.fileno():
-                asked, fds, _, _ = socket.recv_fds(control, 2 * MOST_BYTES, 3)
-                if not asked:
+                message, fds, _, _ = socket.recv_fds(control, 2 * MOST_BYTES, 4)
+                if not message:
                     return
                 pid = os.fork()
                 if pid == 0:
-                    _become(asked, fds)
-                os.close(fds[0])
-                os.close(fds[1])
-                os.write(fds[2], b"%d\n" % pid)
+                    _become(_Asked(*json.loads(message.decode("utf-8", "surrogateescape"))), fds)
+                told = fds.pop(2)
+                for theirs in fds:
+                    os.close(theirs)
+                os.write(told, b"%d\n" % pid)
                 pidfd = os.pidfd_open(pid)
-                running[pidfd] = pid, fds[2]
+                running[pidfd] = pid, told
                 poll.register(pidfd, select.POLLIN)
             else:
                 pid, told = running.pop(fd)
@@ -163,20 +197,20 @@ def _serve(control: socket.socket) -> None:
                 os.close(told)
 
 
-def _become(asked: bytes, fds: Sequence[int]) -> NoReturn:
+def _become(asked: _Asked, fds: Sequence[int]) -> NoReturn:
     """Go on as a command."""
     from bulkhaul.cli.main import main
 
     try:
-        words, environment, folder, umask = json.loads(asked.decode("utf-8", "surrogateescape"))
-        os.dup2(fds[0], 1)
-        os.dup2(fds[1], 2)
+        stdout, stderr, _, *stdin = fds
+        for fd, number in ((stdout, 1), (stderr, 2), *((fd, 0) for fd in stdin)):
+            os.dup2(fd, number)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        os.chdir(folder)
-        os.umask(umask)
+        os.chdir(asked.folder)
+        os.umask(asked.umask)
         os.environ.clear()
-        os.environ.update(environment)
-        sys.argv[1:] = words
+        os.environ.update(asked.environment)
+        sys.argv[1:] = asked.words
         gc.unfreeze()
         main()
     except BaseException:  # noqa: BLE001 - the child must not go on as a second server

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from tests.integration.command import environment
 from tests.integration.peers.aws_rows import ROWS
-from tests.integration.peers.scenario import carry_out
-from tests.integration.peers.warm import Ended
+from tests.integration.peers.scenario import Ended, carry_out
 from tests.patience import PATIENCE_S
 from tests.servers.moto import moto
 
@@ -27,7 +26,7 @@ def main(*aws: str) -> None:
             done = subprocess.run(
                 command, cwd=place, env=variables, input=given, capture_output=True, timeout=PATIENCE_S
             )
-            return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+            return Ended(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
         for number, row in enumerate(ROWS):
             left, ended = carry_out(row, row.theirs, theirs, server.client(), Path(above) / f"row-{number}")

@@ -9,19 +9,20 @@ from __future__ import annotations
 import os
 import shlex
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.integration.peers.warm import Ended
-
 _SECOND = "2:"
 _LINK = "-> "
 _SOCKET = "= socket"
 
 Contents = Mapping[str, str]
+Ended = subprocess.CompletedProcess[str]
+
 Program = Callable[[list[str], Path, bytes], Ended]
 """Runs the words of a command line in a folder, with this on stdin."""
 
@@ -116,7 +117,7 @@ def carry_out(row: Row, line: str, program: Program, client: Any, place: Path) -
     here = {"B": buckets[0], "B2": buckets[1], "W": place}
     ended = program([word.format(**here) for word in shlex.split(line)], place, row.given.format(**here).encode())
     left = Left(
-        status=ended.status,
+        status=ended.returncode,
         objects=_objects(client, buckets, versioned=row.versioned),
         files=_files(place),
         heads={name: _head(client, _stored(name, buckets), fields) for name, fields in row.heads.items()},

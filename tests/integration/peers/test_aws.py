@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.docs.guide import Guide
-from tests.integration.command import environment
+from tests.integration.command import run
 from tests.integration.peers.aws_row import AwsRow
 from tests.integration.peers.aws_rows import EVERY_DAY, ROWS
-from tests.integration.peers.scenario import carry_out
-from tests.integration.peers.warm import Ended, Warm, warm
+from tests.integration.peers.scenario import Ended, carry_out
 from tests.servers.moto import moto
 from tests.servers.process import RunningServer
 
@@ -26,24 +25,15 @@ def server() -> Iterator[RunningServer]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def process() -> Iterator[Warm]:
-    """What runs our command lines."""
-    with warm() as running:
-        yield running
-
-
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_rows(row: AwsRow, server: RunningServer, process: Warm, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_rows(row: AwsRow, server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Ours ends as the row says, which is what aws-cli was seen to leave, or has a reason."""
     place = tmp_path_factory.mktemp("row") / "row"
     place = place.with_name(f"{place.parent.name}-ours")
-    variables = environment(
-        **server.keys(), AWS_SESSION_TOKEN="", AWS_REGION="us-east-1", AWS_ENDPOINT_URL=server.endpoint_url
-    )
+    where = {"AWS_SESSION_TOKEN": "", "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": server.endpoint_url}
 
     def ours(words: list[str], folder: Path, given: bytes) -> Ended:
-        return process.run(words, folder=folder, environment=variables, given=given)
+        return run(*words, variables={**server.keys(), **where}, given=given, folder=folder)
 
     left, ended = carry_out(row, row.typed, ours, server.client(), place)
     assert left == row.expected, ended

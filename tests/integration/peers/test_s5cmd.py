@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.docs.guide import DOCS
-from tests.integration.command import environment
+from tests.integration.command import environment, run
 from tests.integration.peers.s5cmd_rows import MOVING
 from tests.integration.peers.s5cmd_rows_listing import LOOKING
-from tests.integration.peers.scenario import Row, carry_out
-from tests.integration.peers.warm import Ended, Warm, warm
+from tests.integration.peers.scenario import Ended, Row, carry_out
 from tests.patience import PATIENCE_S
 from tests.servers.ministack import ministack
 from tests.servers.process import RunningServer, find_program
@@ -31,23 +29,16 @@ def server() -> Iterator[RunningServer]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def process() -> Iterator[Warm]:
-    """What runs our command lines."""
-    with warm() as running:
-        yield running
-
-
 def variables(server: RunningServer, place: Path) -> dict[str, str]:
-    """Return the environment of both programs."""
-    return environment(
+    """Return what the environment of both programs has."""
+    return {
         **server.keys(),
-        AWS_SESSION_TOKEN="",
-        AWS_REGION="us-east-1",
-        AWS_ENDPOINT_URL=server.endpoint_url,
-        S3_ENDPOINT_URL=server.endpoint_url,
-        BULKHAUL_STATE_DIR=f"{place}-state",
-    )
+        "AWS_SESSION_TOKEN": "",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": server.endpoint_url,
+        "S3_ENDPOINT_URL": server.endpoint_url,
+        "BULKHAUL_STATE_DIR": f"{place}-state",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -57,27 +48,24 @@ def client(server: RunningServer) -> Any:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_rows(row: Row, server: RunningServer, client: Any, process: Warm, tmp_path_factory: Factory) -> None:
+def test_rows(row: Row, server: RunningServer, client: Any, tmp_path_factory: Factory) -> None:
     """Ours ends as the row says; theirs ends alike, or where we have a reason, otherwise."""
 
     def ours(words: list[str], place: Path, given: bytes) -> Ended:
-        return process.run(words, folder=place, environment=variables(server, place), given=given)
+        return run(*words, variables=variables(server, place), given=given, folder=place)
 
     def theirs(words: list[str], place: Path, given: bytes) -> Ended:
         command = [find_program("s5cmd"), "-r", "0", *words]
-        done = subprocess.run(
-            command, cwd=place, env=variables(server, place), input=given, capture_output=True, timeout=PATIENCE_S
-        )
-        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+        env = environment(**variables(server, place))
+        done = subprocess.run(command, cwd=place, env=env, input=given, capture_output=True, timeout=PATIENCE_S)
+        return Ended(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     above = tmp_path_factory.mktemp("row")
-    with ThreadPoolExecutor(1) as beside:
-        peer = beside.submit(carry_out, row, row.theirs, theirs, client, above / f"{above.name}-theirs")
-        left, ended = carry_out(row, row.typed, ours, client, above / f"{above.name}-ours")
+    left, ended = carry_out(row, row.typed, ours, client, above / f"{above.name}-ours")
     assert left == row.expected, ended
     assert row.prints in ended.stdout
     assert not row.omits or row.omits not in ended.stdout
-    their_left, their_end = peer.result()
+    their_left, their_end = carry_out(row, row.theirs, theirs, client, above / f"{above.name}-theirs")
     assert (their_left == left) is not bool(row.ours_because), (their_left, their_end)
 
 
