@@ -74,7 +74,7 @@ def variables(server: RunningServer, state: Path) -> dict[str, str]:
     }
 
 
-SMALL = ("--size", "1KiB", "--objects", "20", "--concurrency", "4", "--duration", "2s")
+SMALL = ("--size", "1KiB", "--objects", "20", "--concurrency", "4", "--duration", "1s")
 
 
 @pytest.mark.parametrize("kind", ["get", "mixed", "put", "delete", "list", "stat"])
