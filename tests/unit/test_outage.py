@@ -71,6 +71,17 @@ def test_one_refused_connection_is_enough() -> None:
     assert outage.began_s == 5.0
 
 
+@pytest.mark.parametrize("retry_for_s", [0.5, 2.0, 61.0])
+def test_the_last_try_is_made_when_the_time_is_over(retry_for_s: float) -> None:
+    """Not a pause later, however long that pause would be; it is given up when that try has failed."""
+    outage, now_s, tries = Outage(retry_for_s, Longest()), 5.0, 0
+    while outage.failed(REFUSED, now_s, in_flight=1) and outage.patient(now_s):
+        now_s, tries = outage.next_try_s, tries + 1
+        outage.sent(now_s)
+    assert now_s == 5.0 + retry_for_s
+    assert tries >= 2
+
+
 @pytest.mark.parametrize("in_flight", [1, 4, MAX_BROKEN, 512])
 def test_connections_that_break_count_when_all_of_them_do(in_flight: int) -> None:
     """As many breaks in a row as requests are in flight, eight at most: fewer are failures of their requests."""

@@ -131,10 +131,14 @@ class Outage:
         return not self.away or now_s >= self.next_try_s
 
     def sent(self, now_s: float) -> None:
-        """Take note of a request that goes out: while the endpoint is away, the next one waits for a pause."""
-        if self.away and self.patient(now_s):
+        """Take note of a request that goes out: while the endpoint is away, the next one waits for a pause.
+
+        The last one goes out when the time is over, and not a pause later.
+        """
+        if self.away and self.began_s is not None and self.patient(now_s):
             self._tries += 1
-            self.next_try_s = now_s + backoff_s(self._tries, self._rng, cap_s=PAUSE_CAP_S)
+            pause_s = backoff_s(self._tries, self._rng, cap_s=PAUSE_CAP_S)
+            self.next_try_s = min(now_s + pause_s, self.began_s + self.retry_for_s)
 
     def given_up(self, error: ErrorInfo, now_s: float) -> ErrorInfo:
         """Return the error for a request that has waited in vain; its own error where the endpoint is not away."""
