@@ -11,6 +11,7 @@ import msgspec
 
 from bulkhaul.benchmark.compare import compare
 from bulkhaul.benchmark.compare_lines import lines
+from bulkhaul.benchmark.latencies import decoded
 from bulkhaul.benchmark.report.writing import ReportFormat, write
 from bulkhaul.benchmark.results import FORMAT, RESULTS, Result
 from bulkhaul.cli.bench_lines import comparison_json
@@ -34,7 +35,7 @@ def read_result(name: str) -> Result:
     """Return the result in a folder, or the one that an op-log tells.
 
     Raises:
-        UsageError: it is neither, or a newer version has written it.
+        UsageError: it is neither, or damaged, or a newer version has written it.
         LocalError: it cannot be read.
     """
     path = Path(name)
@@ -52,9 +53,16 @@ def read_result(name: str) -> Result:
         if told.format > FORMAT:
             newer = f"was written by a newer version of bulkhaul, {printable(told.version)}; upgrade this one"
             raise UsageError(f"{name} {newer}")
-        return RESULTS.decode(data)
+        result = RESULTS.decode(data)
     except msgspec.MsgspecError as error:
         raise UsageError(f"{name} holds no result of this version of bulkhaul bench", cause=str(error)) from error
+    try:
+        for measured in (one for run in result.runs for one in run.measured):
+            for latencies in filter(None, (measured.whole, measured.first_byte)):
+                decoded(latencies)
+    except UsageError as error:
+        raise UsageError(error.message, name, error.cause) from error
+    return result
 
 
 def write_report(folder: str, formats: Sequence[str], out: str) -> None:

@@ -39,6 +39,16 @@ def test_the_status_of_what_is_no_result(tmp_path: Path, name: str, data: bytes 
     assert caught.value.exit_code == status
 
 
+def test_a_result_with_a_damaged_histogram_is_named(tmp_path: Path) -> None:
+    """Of several results that are compared, it is the one to look at."""
+    result = made_result(small_run())
+    histogram = result.runs[0].measured[0].whole.histogram
+    file = tmp_path / "result.json"
+    file.write_bytes(written(result).replace(histogram.encode(), histogram[:40].encode()))
+    with pytest.raises(UsageError, match=rf"^{tmp_path}: the result is damaged: a histogram of it"):
+        read_result(str(tmp_path))
+
+
 def test_a_report_goes_where_the_result_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whether its folder is named or its file; that of an op-log would replace another, so it needs a folder."""
     file = tmp_path / "result.json"
