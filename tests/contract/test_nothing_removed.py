@@ -328,7 +328,7 @@ OF_BENCHMARKS = {
     "forget",
     "_abort_unfinished",
     "_delete_listed",
-    "whole_file",
+   
     "crt_runs",
     "Disk.open",
     "bulkhaul_bucket",

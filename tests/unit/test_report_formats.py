@@ -20,10 +20,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulkhaul.disk.whole_files import whole_file
 from bulkhaul.jobs.reports import parquet
 from bulkhaul.jobs.reports.plain_csv import COLUMNS
 from bulkhaul.jobs.reports.schema import SCHEMAS, schema_of, schema_text
-from bulkhaul.jobs.reports.writing import REPORT_FORMATS, ReportFormat, whole_file, write_report
+from bulkhaul.jobs.reports.writing import REPORT_FORMATS, ReportFormat, write_report
 from bulkhaul.model.errors import ErrorInfo, LocalError, Unsupported, UsageError
 from bulkhaul.model.rows import Action, ReportRow, Status
 from tests.unit.reported import HOSTILE, failed, report_rows, row, written

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bulkhaul.benchmark.extra import require
-from bulkhaul.disk.oserrors import local_error, read_error
+from bulkhaul.disk.oserrors import read_error
 from bulkhaul.disk.whole_files import whole_file
 from bulkhaul.model.errors import UsageError
 from bulkhaul.policy.nanoseconds import read_instant, write_instant
@@ -92,23 +92,20 @@ def write(path: Path, ops: Iterable[Op], comment: str = "") -> int:
         LocalError: the disk refuses.
     """
     count = 0
-    try:
-        with contextlib.ExitStack() as stack:
-            file: BinaryIO = stack.enter_context(whole_file(str(path)))
-            if path.suffix == ".zst":
-                require("zstandard")
-                import zstandard
+    with contextlib.ExitStack() as stack:
+        file: BinaryIO = stack.enter_context(whole_file(str(path)))
+        if path.suffix == ".zst":
+            require("zstandard")
+            import zstandard
 
-                file = stack.enter_context(zstandard.ZstdCompressor(level=_LEVEL).stream_writer(file))
-            text = stack.enter_context(io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="\n"))
-            text.write("\t".join(COLUMNS) + "\n")
-            for number, op in enumerate(ops):
-                text.write(_line(number, op))
-                count = number + 1
-            for line in comment.splitlines():
-                text.write(f"# {line}\n")
-    except OSError as error:
-        raise local_error(error, str(path)) from error
+            file = stack.enter_context(zstandard.ZstdCompressor(level=_LEVEL).stream_writer(file))
+        text = stack.enter_context(io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="\n"))
+        text.write("\t".join(COLUMNS) + "\n")
+        for number, op in enumerate(ops):
+            text.write(_line(number, op))
+            count = number + 1
+        for line in comment.splitlines():
+            text.write(f"# {line}\n")
     return count
 
 

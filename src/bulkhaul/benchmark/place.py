@@ -20,7 +20,7 @@ import msgspec
 from bulkhaul.benchmark.processes import ended_here, process_of, runs_here
 from bulkhaul.benchmark.records import Record, decoded, forget, keep, kept
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.engine.operations.abort_upload import not_offered, parts_left
+from bulkhaul.engine.operations.abort_upload import parts_left
 from bulkhaul.model.errors import NotFound, OtherError, TransferError, Unsupported, UsageError
 from bulkhaul.model.limits import MAX_SKEW_S
 from bulkhaul.model.objects import ObjectRef
@@ -39,8 +39,8 @@ class Cleaned(msgspec.Struct):
     Attributes:
         stayed: keys that no benchmark has made, the first few.
         stayed_count: of all of them.
-        failed: message of each key that could not be deleted, and of each upload that could not be aborted, the first
-            few.
+        failed: message of each key that could not be deleted, and of each upload that could not be listed or aborted,
+            the first few.
         aborted: multipart uploads that were begun there, and neither completed nor aborted.
         unsettled: requests were broken off, so the records stay.
     """
@@ -162,7 +162,7 @@ async def left_places(engine: AsyncEngine, bucket: str, base: str, *, all_of_the
     return list(found.values())
 
 
-async def clean_place(engine: AsyncEngine, record: Record, *, settled: bool = True) -> Cleaned:
+async def clean_place(engine: AsyncEngine, record: Record, *, settled: bool = True, killed: bool = False) -> Cleaned:
     """Delete what a benchmark has stored, its record last.
 
     In a bucket that keeps versions, all versions of its objects are deleted.
@@ -170,14 +170,16 @@ async def clean_place(engine: AsyncEngine, record: Record, *, settled: bool = Tr
     Args:
         settled: False if requests were broken off that the service may carry out yet: the records stay then, and
             ``clean`` finds what comes.
+        killed: its process has ended as if nothing were to be put away, so uploads may be left unfinished, too.
 
     Raises:
         TransferError: a listing, or a whole batch of deletions, failed; the same call goes on.
     """
     cleaned = Cleaned()
     records: list[Doomed] = []
-    await _abort_unfinished(engine, record, cleaned)
     await _delete_listed(engine, record.bucket, _doomed(engine, record, cleaned, records), cleaned)
+    if killed and record.names:  # only objects with names of their own are stored in parts
+        await _abort_unfinished(engine, record, cleaned)
     cleaned.unsettled = not settled
     if settled and not cleaned.failed_count:
         await _delete_listed(engine, record.bucket, _each(records), cleaned)
@@ -218,8 +220,20 @@ async def put_right(engine: AsyncEngine, record: Record) -> list[int]:
 
 
 async def _abort_unfinished(engine: AsyncEngine, record: Record, cleaned: Cleaned) -> None:
-    """Abort the multipart uploads of a benchmark that was killed; only objects with names of their own go in parts."""
-    for upload in await _unfinished(engine, record) if record.names else ():
+    """Abort the multipart uploads that a benchmark has begun, and neither completed nor aborted."""
+    found: list[PendingUpload] = []
+    try:
+        async with aclosing(engine.control.pending_uploads(record.bucket, record.prefix)) as pages:
+            async for page in pages:
+                found += page
+    except Unsupported:
+        return  # a service that lists none; nothing more can be done about them
+    except TransferError as error:
+        cleaned.refused(error)
+        return
+    for upload in found:
+        if upload.key.removeprefix(record.prefix) not in record.names or not _since(record, upload.initiated):
+            continue
         ref = ObjectRef(record.bucket, upload.key)
         try:
             gone = await engine.control.abort_upload(ref, upload.upload_id)
@@ -230,19 +244,6 @@ async def _abort_unfinished(engine: AsyncEngine, record: Record, cleaned: Cleane
             cleaned.aborted += 1
         else:
             cleaned.refused(parts_left(ref.url))
-
-
-async def _unfinished(engine: AsyncEngine, record: Record) -> list[PendingUpload]:
-    """Return the multipart uploads of a benchmark; none where they may not be listed, for objects can go anyway."""
-    try:
-        async with aclosing(engine.control.pending_uploads(record.bucket, record.prefix)) as pages:
-            found = [upload async for page in pages for upload in page]
-    except TransferError as error:
-        if not not_offered(error):
-            raise
-        return []
-    own = (one for one in found if one.key.removeprefix(record.prefix) in record.names)
-    return [upload for upload in own if _since(record, upload.initiated)]
 
 
 async def _delete_listed(

@@ -7,8 +7,9 @@ import os
 
 import msgspec
 
-from bulkhaul.disk.state import state_error, state_folder, state_path
+from bulkhaul.disk.state import state_folder, state_path, with_remedy
 from bulkhaul.disk.whole_files import whole_file
+from bulkhaul.model.errors import LocalError
 from bulkhaul.model.workloads import ObjectTable
 
 KIND = "benchmarks"
@@ -61,12 +62,11 @@ def keep(record: Record, state_dir: str | None) -> None:
     Raises:
         LocalError: it cannot be kept; an earlier one of the prefix is there still.
     """
-    path = _path(record, state_folder(state_dir, KIND))
     try:
-        with whole_file(path, lasting=True) as file:
+        with whole_file(_path(record, state_folder(state_dir, KIND)), lasting=True, mode=0o600) as file:
             file.write(msgspec.json.encode(record))
-    except OSError as error:
-        raise state_error(error, path) from error
+    except LocalError as error:
+        raise with_remedy(error) from error
 
 
 def forget(record: Record, state_dir: str | None) -> None:
@@ -80,7 +80,7 @@ def kept(state_dir: str | None) -> list[Record]:
     folder = state_path(state_dir, KIND)
     found = []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        for name in sorted(os.listdir(folder)):
+        for name in sorted(name for name in os.listdir(folder) if not name.startswith(".")):  # those are half-written
             with contextlib.suppress(OSError, msgspec.MsgspecError), open(os.path.join(folder, name), "rb") as file:
                 found.append(_RECORDS.decode(file.read()))
     return found

@@ -234,7 +234,7 @@ async def clean(engine: AsyncEngine, url: str, *, all_of_them: bool = False) -> 
     """
     bucket, prefix = place_of(url)
     records = await left_places(engine, bucket, prefix, all_of_them=all_of_them)
-    return [(record, await clean_place(engine, record)) for record in records]
+    return [(record, await clean_place(engine, record, killed=True)) for record in records]
 
 
 def _fitting(workload: Workload, record: Record) -> Workload:

@@ -18,6 +18,7 @@ import msgspec
 from bulkhaul.benchmark.workload import checked
 from bulkhaul.disk.oserrors import read_error
 from bulkhaul.model.errors import UsageError
+from bulkhaul.model.structs import learnt
 from bulkhaul.model.workloads import OPERATIONS, Workload
 
 CRT_SUFFIX = ".run.json"
@@ -70,6 +71,9 @@ class _Versioned(msgspec.Struct):
     """What is looked at first: other versions have other fields."""
 
     version: int
+
+
+learnt(_Versioned, CrtWorkload, Workload)
 
 
 def read_workload(path: Path) -> Workload:

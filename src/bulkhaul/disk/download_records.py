@@ -11,6 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from bulkhaul.disk.frames import HEADER, Flaw, first_body, framed, torn_first, whole_bodies
+from bulkhaul.model.structs import learnt
 
 VERSION = 1
 """Version of the format; a journal of another one is left alone."""
@@ -156,6 +157,9 @@ class FirstRecord(msgspec.Struct, tag="Plan", frozen=True):
 
     version: int
     temp: str
+
+
+learnt(FirstRecord)
 
 
 def first_record(data: bytes) -> FirstRecord | None:

@@ -50,8 +50,14 @@ def state_folder(setting: str | None, kind: str = "uploads") -> str:
 def state_error(error: OSError, path: str) -> LocalError:
     """Return the typed error for a failed system call in the state folder, with its remedy."""
     known = local_error(error, path)
-    happened = "its file system has no locks" if error.errno in NO_LOCKS else known.message.split(";")[0]
-    return type(known)(f"{happened}; {_REMEDY}", path, known.cause)
+    if error.errno in NO_LOCKS:
+        known = type(known)("its file system has no locks", path, known.cause)
+    return with_remedy(known)
+
+
+def with_remedy(error: LocalError) -> LocalError:
+    """Return an error of a file in the state folder with the remedy that there is for those."""
+    return type(error)(f"{error.message.split(';')[0]}; {_REMEDY}", error.subject, error.cause)
 
 
 def flush_folder(path: str) -> None:

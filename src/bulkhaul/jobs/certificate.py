@@ -15,9 +15,10 @@ from typing import BinaryIO, TypeVar
 import msgspec
 
 from bulkhaul.disk.source import reading_error
+from bulkhaul.disk.whole_files import whole_file
 from bulkhaul.jobs.manifests.lines import TOO_LONG, numbered_lines
-from bulkhaul.jobs.reports.writing import whole_file
 from bulkhaul.model.errors import ManifestError
+from bulkhaul.model.structs import learnt
 from bulkhaul.model.verdicts import Evidence, PairResult, SideFacts
 from bulkhaul.policy.merkle import MerkleRoot
 
@@ -62,6 +63,9 @@ class CertificateEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: int
     bytes: int
     root: str
+
+
+learnt(CertificateHead, CertificateRow, CertificateEnd)
 
 
 class CertificateWriter:

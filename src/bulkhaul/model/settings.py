@@ -14,6 +14,7 @@ from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, KIB, MIB, S3Limits
 from bulkhaul.model.objects import Verify
 from bulkhaul.model.preserving import Kept
+from bulkhaul.model.structs import learnt
 from bulkhaul.model.writing import ChecksumChoice
 
 TransportChoice = Literal["auto", "fast", "sdk"]
@@ -273,6 +274,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.bandwidth_bytes_per_s is None:
             return MOST_IN_FLIGHT
         return max(4, min(MOST_IN_FLIGHT, self.bandwidth_bytes_per_s // MIB))
+
+
+learnt(Settings)
 
 
 class SettingsFields(TypedDict, total=False):

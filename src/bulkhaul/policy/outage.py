@@ -133,7 +133,7 @@ class Outage:
     def sent(self, now_s: float) -> None:
         """Take note of a request that goes out: while the endpoint is away, the next one waits for a pause.
 
-        The last one goes out when the time is over, and not a pause later.
+        When the time is over, and not a pause later, all that waits goes out for the last time.
         """
         if self.away and self.began_s is not None and self.patient(now_s):
             self._tries += 1

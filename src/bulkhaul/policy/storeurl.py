@@ -24,6 +24,7 @@ import msgspec
 from bulkhaul.model.errors import InvalidUrl
 from bulkhaul.model.limits import MAX_PRESIGN_S
 from bulkhaul.model.settings import AddressingStyle
+from bulkhaul.model.structs import learnt
 from bulkhaul.policy.endpoints import DEFAULT_REGION, aws_domain, is_within
 from bulkhaul.policy.plainhttp import is_loopback, truthy
 
@@ -105,6 +106,9 @@ class StoreUrl(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         text = head + (f"/{self.prefix}" if self.prefix else "")
         # A URL is trimmed when it is read: an empty query keeps the space that the prefix ends with.
         return f"{text}?{query}" if query or text[-1].isspace() else text
+
+
+learnt(StoreUrl)
 
 
 def parse_store_url(text: str, *, allow_http: bool = False) -> StoreUrl:

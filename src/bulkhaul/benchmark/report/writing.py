@@ -46,10 +46,10 @@ def write(result: Result, folder: Path, formats: Iterable[ReportFormat]) -> list
             path = folder / name
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with whole_file(str(path)) as file:
-                    file.write(data)
             except OSError as error:
                 raise local_error(error, str(path)) from error
+            with whole_file(str(path)) as file:
+                file.write(data)
             paths.append(path)
     return paths
 

@@ -346,10 +346,11 @@ def report(
     import time
 
     from bulkhaul.cli.standard_streams import named_stdout, require_stdout
+    from bulkhaul.disk.whole_files import whole_file
     from bulkhaul.jobs.folder.place import opened
     from bulkhaul.jobs.job import report_rows
     from bulkhaul.jobs.reports.reported_job import ReportedJob
-    from bulkhaul.jobs.reports.writing import whole_file, write_report
+    from bulkhaul.jobs.reports.writing import write_report
     from bulkhaul.model.rows import Status
 
     if output is None or output == "-" or named_stdout(output):

@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from bulkhaul.disk.oserrors import local_error
+from bulkhaul.engine.messages.request import learning
 from bulkhaul.model.errors import OtherError
 
 MAX_FRAME_BYTES = 128 * 1024
@@ -146,7 +147,8 @@ class Channel(Generic[Incoming]):
             guard: wraps what the loop calls.
         """
         self._sock = sock
-        self._decoder: msgspec.msgpack.Decoder[Incoming] = msgspec.msgpack.Decoder(incoming)
+        with learning:
+            self._decoder: msgspec.msgpack.Decoder[Incoming] = msgspec.msgpack.Decoder(incoming)
         self._on_message = on_message
         self._on_closed = on_closed
         self._unsent: deque[tuple[bytes, list[int]]] = deque()

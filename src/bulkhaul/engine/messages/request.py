@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from typing import ClassVar, Generic, Literal, TypeVar, get_args
 
 import msgspec
@@ -29,8 +30,13 @@ class Request(msgspec.Struct, Generic[A], frozen=True):
     endless: ClassVar[bool] = False
 
 
+learning = threading.Lock()
+"""Held while msgspec learns messages, as engines in several threads have it do: see ``model.structs``."""
+
+
 @functools.cache
 def answer_decoder(kind: type[Request[A]]) -> msgspec.msgpack.Decoder[A]:
     """Return what decodes the answers to requests of a kind."""
     (base,) = kind.__orig_bases__  # type: ignore[attr-defined] # every class with a generic base has it
-    return msgspec.msgpack.Decoder(get_args(base)[0])
+    with learning:
+        return msgspec.msgpack.Decoder(get_args(base)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import zlib
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
@@ -21,6 +22,9 @@ _LEVEL: Final = 6
 """gzip's own default; a shard of 10,000 rows takes a twentieth of a second."""
 
 _encoder = msgspec.json.Encoder()
+
+_learning = threading.Lock()
+"""Held while msgspec learns a Struct: see ``model.structs``."""
 
 
 def pack(rows: Iterable[object]) -> bytes:
@@ -72,8 +76,10 @@ def decode(data: bytes, kind: type[Value], file: str) -> Value:
     Raises:
         DamagedJob: it is none of this kind; the message names the field.
     """
+    with _learning:
+        decoder = msgspec.json.Decoder(kind)
     try:
-        return msgspec.json.decode(data, type=kind)
+        return decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DamagedJob(f"it cannot be read: {error}", file) from error
 

@@ -61,6 +61,9 @@ class InventoryManifest(msgspec.Struct, frozen=True, rename="camel"):
         return Columns([column.strip() for column in self.file_schema.split(",")], name)
 
 
+_decode = msgspec.json.Decoder(InventoryManifest).decode
+
+
 def parse_manifest(content: bytes, name: str) -> InventoryManifest:
     """Return a manifest.json, checked.
 
@@ -68,7 +71,7 @@ def parse_manifest(content: bytes, name: str) -> InventoryManifest:
         ManifestError: it is none, or tells of no data file, or of one without an MD5.
     """
     try:
-        manifest = msgspec.json.decode(content, type=InventoryManifest)
+        manifest = _decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ManifestError("it is no manifest.json of an S3 Inventory", name, str(error)) from error
     if manifest.file_format.upper() not in ("CSV", "PARQUET", "ORC"):

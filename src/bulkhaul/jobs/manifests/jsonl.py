@@ -33,6 +33,9 @@ class _Line(msgspec.Struct, gc=False):
     is_delete_marker: bool = False
 
 
+_decode = msgspec.json.Decoder(_Line).decode
+
+
 def jsonl_rows(file: BufferedIOBase, name: str) -> Iterator[Listed | BadRow]:
     """Yield each line as a row: ``source`` (``s3://bucket/key`` or a path), or ``bucket`` and ``key``, as they are.
 
@@ -40,14 +43,13 @@ def jsonl_rows(file: BufferedIOBase, name: str) -> Iterator[Listed | BadRow]:
     Optional: ``version_id``, ``size_bytes``, ``etag``, ``last_modified``, ``storage_class``, ``destination``,
     ``action``, ``reason``, ``is_latest``, ``is_delete_marker``. Unknown fields are ignored, wrong types are not.
     """
-    decoder = msgspec.json.Decoder(_Line)
     for number, line in numbered_lines(file):
         where = f"{name}:{number}"
         if line is None:
             yield BadRow(where, TOO_LONG)
             continue
         try:
-            yield _listed(decoder.decode(line), where)
+            yield _listed(_decode(line), where)
         except BadField as error:
             yield BadRow(where, str(error))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -21,6 +21,8 @@ from bulkhaul.model.rows import Action, ReportRow, Status
 _ETAG_OF_SOURCE = (Action.DOWNLOAD, Action.DELETE, Action.RESTORE)
 """What was not stored by us: the report has the ETag of the source, not of the destination."""
 
+_decode = msgspec.json.Decoder(ReportRow).decode
+
 
 def report_rows(file: BufferedIOBase, name: str, *, failed_only: bool) -> Iterator[Listed | BadRow]:
     """Yield the object of each row of the report, or of each that failed; each keeps its destination.
@@ -38,24 +40,22 @@ def report_rows(file: BufferedIOBase, name: str, *, failed_only: bool) -> Iterat
             where = f"{name}:{number}"
             yield BadRow(where, row) if isinstance(row, str) else _listed(row, where)
         return
-    decoder = msgspec.json.Decoder(ReportRow)
     with closing(_Failed()) as failed:
         for number, line, row in _read(file, failed_only=True):
             failed.add(number, line, row)
         for number, line, fault in failed.lines():
             where = f"{name}:{number}"
-            yield BadRow(where, fault) if fault else _listed(decoder.decode(line), where)
+            yield BadRow(where, fault) if fault else _listed(_decode(line), where)
 
 
 def _read(file: BufferedIOBase, *, failed_only: bool) -> Iterator[tuple[int, bytes, ReportRow | str]]:
     """Yield number, bytes and row of each line, or what is wrong with it; rows that are not asked for may be."""
-    decoder = msgspec.json.Decoder(ReportRow)
     for number, line in numbered_lines(file):
         if line is None:
             yield number, b"", TOO_LONG
             continue
         try:
-            row = decoder.decode(line)
+            row = _decode(line)
             if row.status is Status.FAILED or not failed_only:
                 _listed(row, "")
         except BadField as error:

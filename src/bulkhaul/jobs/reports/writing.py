@@ -1,19 +1,10 @@
-"""Writes the report of a job in one of its formats, to a stream or to a file that appears whole or not at all.
-
-rows ─▶ jsonl · csv · batch-csv · parquet · html ─▶ stream, or temp file ─▶ rename
-"""
+"""Writes the report of a job in one of its formats to a stream: jsonl, csv, batch-csv, parquet or html."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable
 from typing import BinaryIO, Literal, get_args
 
-from bulkhaul.disk.folder import open_folder
-from bulkhaul.disk.landing import Landing
-from bulkhaul.disk.modes import published_mode
-from bulkhaul.disk.oserrors import local_error
 from bulkhaul.jobs.reports.batch_csv import BatchCsvWriter
 from bulkhaul.jobs.reports.html_page import HtmlWriter
 from bulkhaul.jobs.reports.jsonl import JsonLinesWriter
@@ -62,35 +53,6 @@ def write_report(
     writer = _writer(report_format, out, job=job, only=only)
     writer.add(_chosen(rows, only))
     writer.finish()
-
-
-@contextmanager
-def whole_file(path: str) -> Iterator[BinaryIO]:
-    """Open a file for writing that gets its name, and replaces what has it, only when the block ends without an error.
-
-    Raises:
-        LocalError: its folder does not exist, or it cannot be written; what had its name still has it.
-    """
-    folder, name = os.path.split(path)
-    if not name:
-        raise UsageError("the report needs the name of a file", path)
-    handle = open_folder(folder or ".")
-    try:
-        landing = Landing.create(handle.fd, name, path, 0, allocate=False, prefer_mapped=False)
-        try:
-            with os.fdopen(os.dup(landing.fd), "wb") as out:
-                yield out
-                size_bytes = out.tell()
-            landing.grew_to(size_bytes)
-            inherited = handle.inherited_mode()
-            mode = published_mode() if inherited is None else inherited
-            landing.publish(mode=mode, fsync=False, inherits=inherited is not None)
-        except OSError as error:
-            raise local_error(error, path) from error
-        finally:
-            landing.discard()
-    finally:
-        handle.release()
 
 
 def _writer(
