@@ -328,7 +328,6 @@ OF_BENCHMARKS = {
     "forget",
     "_abort_unfinished",
     "_delete_listed",
-   
     "crt_runs",
     "Disk.open",
     "bulkhaul_bucket",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from datetime import datetime
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -26,63 +27,89 @@ def content(body: bytes) -> str:
 
 
 FILES = {"a.bin": b"file", "a*.bin": b"star", "results/a.bin": b"other", "results/new.txt": b"new"}
-BUCKETS = ("bucket", "other", "empty")
 OBJECTS = {**{f"run-7/{key}": body for key, body in RUN_7.items()}, "a.bin": b"object"}
+BUCKETS = {"bucket", "other", "empty"}
+
+
 BEGUN: dict[str, Any] = {
     **FILES,
     **{f"s3://{bucket}": None for bucket in BUCKETS},
     **{f"s3://bucket/{key}": (content(body), []) for key, body in OBJECTS.items()},
 }
-"""What there is before each row."""
+"""What ``Scene.left`` tells before a command."""
 
 
-def begin(client: Any, folder: Path, found: dict[str, Any]) -> None:
-    """Put back what differs from what the rows of docs/coming-from begin with, where this was found."""
-    for place in found.keys() - BEGUN.keys():
-        bucket, slash, key = place.removeprefix("s3://").partition("/")
-        if not place.startswith("s3://"):
-            (folder / place).unlink()
-        elif slash:
-            client.delete_object(Bucket=bucket, Key=key)
-    for bucket in (place.removeprefix("s3://") for place, kept in found.items() if kept is None):
-        if bucket not in BUCKETS:
-            client.delete_bucket(Bucket=bucket)
-    for bucket in BUCKETS:
-        if f"s3://{bucket}" not in found:
-            client.create_bucket(Bucket=bucket)
-    for key, body in OBJECTS.items():
-        if found.get(f"s3://bucket/{key}") != BEGUN[f"s3://bucket/{key}"]:
-            client.put_object(Bucket="bucket", Key=key, Body=body)
-    write(folder, FILES)
-    for name in ("a.bin", "results/a.bin", "results/new.txt"):
-        os.utime(folder / name, (time.time() + 60,) * 2)  # newer than what is stored, also by whole seconds
+class Scene:
+    """What the rows of docs/coming-from begin with; put back before each command, and looked at after it."""
 
+    def __init__(self, guide: Guide) -> None:
+        self._client, self._folder = guide.client, guide.work
+        self._stored: dict[tuple[str, str], tuple[str, datetime]] = {}
 
-def left(client: Any, folder: Path) -> dict[str, Any]:
-    """Return what is there now, by path or URL: the bytes of files, None of buckets, content and tags of objects."""
-    found: dict[str, Any] = {}
-    for entry in folder.iterdir():
-        if entry.name not in ("bin", "state", "Library") and not entry.name.startswith("."):
-            below = files(entry) if entry.is_dir() else {"": entry.read_bytes()}
-            found |= {f"{entry.name}/{name}".rstrip("/"): body for name, body in below.items()}
-    for bucket in (one["Name"] for one in client.list_buckets()["Buckets"]):
-        found[f"s3://{bucket}"] = None
-        for one in client.list_objects_v2(Bucket=bucket).get("Contents", []):
-            tags = client.get_object_tagging(Bucket=bucket, Key=one["Key"])["TagSet"]
-            found[f"s3://{bucket}/{one['Key']}"] = (one["ETag"], tags)
-    return found
+    def begin(self) -> None:
+        """Put back what was changed since the last time."""
+        for name in self._files().keys() - FILES.keys():
+            (self._folder / name).unlink()
+        write(self._folder, FILES)
+        for name in ("a.bin", "results/a.bin", "results/new.txt"):
+            os.utime(self._folder / name, (time.time() + 60,) * 2)  # newer than what is stored, also by whole seconds
+        found = self._objects()
+        for bucket, key in found.keys() - {("bucket", key) for key in OBJECTS}:
+            self._client.delete_object(Bucket=bucket, Key=key)
+        there = self._buckets()
+        for bucket in there - BUCKETS:
+            self._client.delete_bucket(Bucket=bucket)
+        for bucket in BUCKETS - there:
+            self._client.create_bucket(Bucket=bucket)
+        for key, body in OBJECTS.items():
+            if ("bucket", key) not in found or found["bucket", key] != self._stored.get(("bucket", key)):
+                self._client.put_object(Bucket="bucket", Key=key, Body=body)
+        self._stored = self._objects()
+        assert {place: tag for place, (tag, _) in self._stored.items()} == {
+            ("bucket", key): content(body) for key, body in OBJECTS.items()
+        }
+        assert self._buckets() == BUCKETS
+
+    def left(self) -> dict[str, Any]:
+        """Return what is there, by path or URL: the bytes of files, None of buckets, content and tags of objects."""
+        found: dict[str, Any] = {f"s3://{bucket}": None for bucket in self._buckets()}
+        for (bucket, key), (tag, _) in self._objects().items():
+            tags = self._client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
+            found[f"s3://{bucket}/{key}"] = (tag, tags)
+            if tags:  # which its time does not show
+                self._stored.pop((bucket, key), None)
+        return found | self._files()
+
+    def _files(self) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for entry in self._folder.iterdir():
+            if entry.name not in ("bin", "state", "Library") and not entry.name.startswith("."):
+                below = files(entry) if entry.is_dir() else {"": entry.read_bytes()}
+                found |= {f"{entry.name}/{name}".rstrip("/"): body for name, body in below.items()}
+        return found
+
+    def _buckets(self) -> set[str]:
+        return {one["Name"] for one in self._client.list_buckets()["Buckets"]}
+
+    def _objects(self) -> dict[tuple[str, str], tuple[str, datetime]]:
+        """Return the entity tag and the time of each object."""
+        return {
+            (bucket, one["Key"]): (one["ETag"], one["LastModified"])
+            for bucket in self._buckets()
+            for one in self._client.list_objects_v2(Bucket=bucket).get("Contents", [])
+        }
 
 
 def run_both(guide: Guide, rows: list[tuple[str, str]]) -> None:
     """Run both command lines of each row; they must leave the same, and something must come of them."""
-    after = left(guide.client, guide.work)
+    scene = Scene(guide)
     for theirs, ours in rows:
         ended = []
         for line in (theirs, ours):
-            begin(guide.client, guide.work, after)
+            scene.begin()
             status = 1 if re.match("rclone check|bulkhaul verify", line) else 0  # the sides differ
             said = guide.call(["bash", "-euo", "pipefail", "-c", line], status=status)
-            after = left(guide.client, guide.work)
+            after = scene.left()
             assert said or guide.error or after != BEGUN, f"{line}: nothing came of it"
             ended.append(after)
         assert ended[0] == ended[1], f"{theirs} | {ours}"
@@ -149,14 +176,14 @@ def test_coming_from_boto3(seaweed: RunningServer, tmp_path: Path, monkeypatch: 
     assert len(rows) > 12
     with Engine() as engine:
         names = {"client": guide.client, "engine": engine}
-        ended = [left(guide.client, tmp_path)]
+        scene = Scene(guide)
         for theirs, ours in rows:
-            answers = []
+            answers, ended = [], []
             for call in (theirs, ours):
-                begin(guide.client, tmp_path, ended[-1])
+                scene.begin()
                 with (tmp_path / "a.bin").open("rb") as file:
                     answers.append(eval(call, {**names, "file": file}))  # noqa: S307 - the calls are the page's
-                ended.append(left(guide.client, tmp_path))
-            assert ended[-1] == ended[-2], f"{theirs} | {ours}"
+                ended.append(scene.left())
+            assert ended[0] == ended[1], f"{theirs} | {ours}"
             if isinstance(answers[0], bytes | int | list):
                 assert answers[0] == answers[1], f"{theirs} | {ours}"

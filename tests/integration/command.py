@@ -49,14 +49,16 @@ def run(
     variables: Mapping[str, str] | None = None,
     given: bytes | None = None,
     folder: Path | None = None,
+    limit_s: float = LIMIT_S,
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end; it must leave no process behind.
 
     Args:
         variables: of its environment, beside those of ``environment``.
         given, folder: as of ``fork_server.run``.
+        limit_s: it must have ended by then.
     """
-    done = _run(words, variables, given, folder)
+    done = _run(words, variables, given, folder, limit_s)
     stdout, stderr = (io.TextIOWrapper(io.BytesIO(written), "utf-8").read() for written in (done.stdout, done.stderr))
     return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr)
 
@@ -65,20 +67,24 @@ def stream(
     *words: str | Path, given: bytes = b"", variables: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the command with pipes on stdin and stdout; it must leave no process behind."""
-    return _run(words, variables, given, None)
+    return _run(words, variables, given, None, LIMIT_S)
 
 
 def _run(
-    words: Sequence[str | Path], variables: Mapping[str, str] | None, given: bytes | None, folder: Path | None
+    words: Sequence[str | Path],
+    variables: Mapping[str, str] | None,
+    given: bytes | None,
+    folder: Path | None,
+    limit_s: float,
 ) -> subprocess.CompletedProcess[bytes]:
     fork_server.started()
     before = set(descendants())
     theirs = environment(**(variables or {}))
-    done = fork_server.run([*map(str, words)], theirs, LIMIT_S, given=given, folder=folder)
+    done = fork_server.run([*map(str, words)], theirs, limit_s, given=given, folder=folder)
     if done is None:
         nothing = subprocess.DEVNULL if given is None else None
         done = subprocess.run(
-            arguments(*words), env=theirs, capture_output=True, timeout=LIMIT_S, cwd=folder, stdin=nothing, input=given
+            arguments(*words), env=theirs, capture_output=True, timeout=limit_s, cwd=folder, stdin=nothing, input=given
         )
     left = [pid for pid in set(descendants()) - before if is_alive(pid)]
     assert not left, f"processes {left} are left"

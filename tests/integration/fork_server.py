@@ -3,8 +3,8 @@
     test ──arguments, environment, pipes──▶ fork server ──fork──▶ command
       ◀──────────────── its status ─────────────╯
 
-What a command does is the same, but what it imports: ``tests/unit/test_imports.py`` imports each module alone. Tests of
-how a process begins, or of one that gets signals, start a real one by ``command.start``.
+What a command does is the same, except for its imports: ``tests/unit/test_imports.py`` imports each module of the
+commands alone. Tests of how a process begins, or of one that gets signals, start a real one by ``command.start``.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ import gc
 import importlib
 import json
 import os
-import pkgutil
 import select
 import selectors
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import bulkhaul
 
+ROOT = Path(__file__).parents[2]
+
 MOST_BYTES = 100_000
-"""Of a request; the kernel takes twice as much in one message."""
+"""Of a request: less than a socket takes in one message, which is 208 KiB by default. Source: unix(7), socket(7)."""
 
 
 class _Asked(NamedTuple):
@@ -75,7 +76,8 @@ def run(
     theirs, ours = zip(*(os.pipe()[::-1] for _ in range(3)), strict=True)
     if given is not None:
         reading, writing = os.pipe()
-        theirs, ours = (*theirs, reading), (*ours, writing)
+        theirs = (*theirs, reading)
+        threading.Thread(target=_fed, args=(writing, given), daemon=True).start()
     try:
         try:
             with _lock:
@@ -83,13 +85,7 @@ def run(
         finally:
             for fd in theirs:
                 os.close(fd)
-        with ExitStack() as feeding:
-            if given is not None:
-                ours, writing = ours[:3], ours[3]
-                thread = threading.Thread(target=_fed, args=(writing, given))
-                thread.start()
-                feeding.callback(thread.join)
-            return _taken(words, ours, timeout_s)
+        return _taken(words, ours, timeout_s)
     finally:
         for fd in ours:
             os.close(fd)
@@ -97,7 +93,7 @@ def run(
 
 def _fed(fd: int, given: bytes) -> None:
     """Write all that a command is given, or as much as it wants."""
-    with contextlib.suppress(BrokenPipeError), open(fd, "wb", buffering=0) as pipe:
+    with contextlib.suppress(BrokenPipeError), open(fd, "wb") as pipe:
         pipe.write(given)
 
 
@@ -119,21 +115,23 @@ def _taken(words: Sequence[str], ours: Sequence[int], timeout_s: float) -> subpr
     """Return what a command has written to its pipes when it has ended."""
     deadline_s = time.monotonic() + timeout_s
     written = {fd: bytearray() for fd in ours}
+    stdout, stderr, told = written.values()
     with selectors.DefaultSelector() as waiting:
         for fd in ours:
             waiting.register(fd, selectors.EVENT_READ)
         while waiting.get_map():
-            ready = waiting.select(deadline_s - time.monotonic())
-            if not ready:
-                os.kill(json.loads(bytes(written[ours[2]]).split(b"\n")[0]), 9)
-                raise subprocess.TimeoutExpired(list(words), timeout_s, *map(bytes, list(written.values())[:2]))
+            ready = waiting.select(max(0.0, deadline_s - time.monotonic()))
+            if time.monotonic() > deadline_s:
+                if len(told.split()) == 1:  # else it has ended, and a child of it holds the pipes
+                    os.kill(int(told), signal.SIGKILL)
+                raise subprocess.TimeoutExpired(list(words), timeout_s, bytes(stdout), bytes(stderr))
             for key, _ in ready:
                 data = os.read(key.fd, 1 << 16)
                 written[key.fd] += data
                 if not data:
                     waiting.unregister(key.fd)
-    stdout, stderr, told = map(bytes, written.values())
-    return subprocess.CompletedProcess(list(words), json.loads(told.split(b"\n")[1]), stdout, stderr)
+    assert len(told.split()) == 2, "the fork server has ended"
+    return subprocess.CompletedProcess(list(words), int(told.split()[1]), bytes(stdout), bytes(stderr))
 
 
 _lock = threading.Lock()
@@ -146,7 +144,9 @@ def started() -> socket.socket:
     with theirs:
         fd = theirs.fileno()
         command = [sys.executable, "-m", "tests.integration.fork_server", str(fd)]
-        process = subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, pass_fds=[fd], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=ROOT
+        )
 
     def end() -> None:
         control.close()
@@ -162,10 +162,10 @@ def started() -> socket.socket:
 def _serve(control: socket.socket) -> None:
     """Fork a command for each request, and tell its process id and then its status, as lines."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the command sets it: no thread may run where a process is forked
-    for module in pkgutil.walk_packages(bulkhaul.__path__, "bulkhaul."):
-        if not module.name.startswith(LEFT_OUT):
-            importlib.import_module(module.name)
-    for name in LATE:
+    source = Path(bulkhaul.__file__).parent
+    modules = [path.relative_to(source.parent).with_suffix("") for path in source.rglob("*.py")]
+    names = [".".join(module.parts).removesuffix(".__init__") for module in modules]
+    for name in [*(name for name in names if not name.startswith(LEFT_OUT)), *LATE]:
         importlib.import_module(name)
     assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1
     gc.collect()
@@ -175,26 +175,31 @@ def _serve(control: socket.socket) -> None:
     poll.register(control, select.POLLIN)
     while True:
         for fd, _ in poll.poll():
-            if fd == control.fileno():
-                message, fds, _, _ = socket.recv_fds(control, 2 * MOST_BYTES, 4)
-                if not message:
-                    return
-                pid = os.fork()
-                if pid == 0:
-                    _become(_Asked(*json.loads(message.decode("utf-8", "surrogateescape"))), fds)
-                told = fds.pop(2)
-                for theirs in fds:
-                    os.close(theirs)
-                os.write(told, b"%d\n" % pid)
-                pidfd = os.pidfd_open(pid)
-                running[pidfd] = pid, told
-                poll.register(pidfd, select.POLLIN)
-            else:
-                pid, told = running.pop(fd)
+            if fd != control.fileno():
                 poll.unregister(fd)
                 os.close(fd)
-                os.write(told, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+                pid, told = running.pop(fd)
+                _tell(told, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
                 os.close(told)
+                continue
+            message, fds, _, _ = socket.recv_fds(control, 2 * MOST_BYTES, 4)
+            if not message:
+                return
+            pid = os.fork()
+            if pid == 0:
+                _become(_Asked(*json.loads(message.decode("utf-8", "surrogateescape"))), fds)
+            told = fds.pop(2)
+            for theirs in fds:
+                os.close(theirs)
+            _tell(told, pid)
+            pidfd = os.pidfd_open(pid)
+            running[pidfd] = pid, told
+            poll.register(pidfd, select.POLLIN)
+
+
+def _tell(fd: int, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):  # who asked has given up
+        os.write(fd, b"%d\n" % number)
 
 
 def _become(asked: _Asked, fds: Sequence[int]) -> NoReturn:
@@ -206,6 +211,8 @@ def _become(asked: _Asked, fds: Sequence[int]) -> NoReturn:
         for fd, number in ((stdout, 1), (stderr, 2), *((fd, 0) for fd in stdin)):
             os.dup2(fd, number)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # they are ignored in a run under nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.chdir(asked.folder)
         os.umask(asked.umask)
         os.environ.clear()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.engines import descendants, eventually, is_alive
-from tests.integration.command import arguments, environment
+from tests.integration.command import arguments, environment, run
 from tests.patience import PATIENCE_S, SOON_S
 from tests.servers.process import RunningServer
 
@@ -30,17 +30,12 @@ class Place:
 
     def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            arguments(*words), env=self.environment, capture_output=True, text=True, timeout=PATIENCE_S + OBJECTS / 50
-        )
+        return run(*words, variables=self.variables, limit_s=PATIENCE_S + OBJECTS / 50)
 
     @property
-    def environment(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
         """The variables by which commands reach the server."""
-        keys = {"AWS_ACCESS_KEY_ID": self.server.access_key, "AWS_SECRET_ACCESS_KEY": self.server.secret_key}
-        found = environment(**keys, AWS_ENDPOINT_URL=self.server.endpoint_url)
-        found.pop("AWS_SESSION_TOKEN")
-        return found
+        return {**self.server.keys(), "AWS_SESSION_TOKEN": "", "AWS_ENDPOINT_URL": self.server.endpoint_url}
 
     def stored(self, prefix: str) -> dict[str, str]:
         """Return the MD5 of each object below a prefix, by what is left of its key; all are uploaded in one part."""
@@ -59,7 +54,7 @@ def killed(place: Place, *words: str | Path, after_s: float, once: Callable[[], 
     """
     process = subprocess.Popen(
         arguments(*words),
-        env=place.environment,
+        env=environment(**place.variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -23,12 +23,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.command import arguments
+from tests.integration.command import arguments, environment
 from tests.integration.killing import Place, killed
 from tests.patience import PATIENCE_S
 from tests.servers.weed import weed
 
-KILLS = int(os.environ.get("BULKHAUL_TEST_KILLS", "8"))
+KILLS = int(os.environ.get("BULKHAUL_TEST_KILLS", "4"))
 OBJECTS = int(os.environ.get("BULKHAUL_TEST_OBJECTS", "1000"))
 #: Runs are slowed down so that objects move for most of the time in which a run may be killed.
 LONGEST_S = 6.0
@@ -139,7 +139,9 @@ def test_a_job_that_runs_is_refused(place: Place, tmp_path: Path) -> None:
         target = tmp_path / f"to-{job.startswith('s3')}"
         assert place.run("job", "create", job, "s3://bucket/source/", target).returncode == 0
         words = ("job", "run", job, "--bwlimit", "100KiB", "--concurrency", "4")
-        process = subprocess.Popen(arguments(*words), env=place.environment, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            arguments(*words), env=environment(**place.variables), stdout=subprocess.PIPE, text=True
+        )
         try:
             assert process.stdout is not None
             assert process.stdout.readline().startswith("cp s3://bucket/source/")
@@ -160,7 +162,11 @@ def test_ctrl_c_is_a_pause(place: Place, tmp_path: Path) -> None:
         assert place.run("job", "create", job, "s3://bucket/source/", target).returncode == 0
         words = ("job", "run", job, "--bwlimit", "300KiB", "--concurrency", "4")
         process = subprocess.Popen(
-            arguments(*words), env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            arguments(*words),
+            env=environment(**place.variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         assert process.stdout is not None
         process.stdout.readline()

@@ -13,9 +13,9 @@ import pytest
 from tests.faultserver import FaultServer, Status, StoredObject, make_object
 from tests.integration import command
 
-OBJECTS = 1000
+OBJECTS = 1500
 #: Requests that may be under way when the first answer is heard, on a machine with much else to do, too.
-IN_FLIGHT = 600
+IN_FLIGHT = 500
 
 Words = Callable[[Path], list[str]]
 Begun = Callable[[Path], list[str]]

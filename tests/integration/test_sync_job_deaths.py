@@ -23,7 +23,7 @@ import pytest
 from tests.integration.killing import Place, killed
 from tests.servers.weed import weed
 
-KILLS = int(os.environ.get("BULKHAUL_TEST_KILLS", "6"))
+KILLS = int(os.environ.get("BULKHAUL_TEST_KILLS", "3"))
 OBJECTS = int(os.environ.get("BULKHAUL_TEST_OBJECTS", "400"))
 #: A kill later than this after the job was made finds most runs at their end.
 LONGEST_S = 2.0
@@ -94,7 +94,9 @@ def filled(place: Place, direction: str, number: int, folder: Path, chance: rand
 
 def assert_accounted_for(place: Place, job: str) -> None:
     """Every planned row has one row in the report that did not fail."""
-    status = json.loads(place.run("job", "status", job, "--json").stdout)
+    told = place.run("job", "status", job, "--json")
+    assert told.returncode == 0, told.stderr
+    status = json.loads(told.stdout)
     assert (status["failed"], status["left"], status["withheld"]) == (0, 0, ""), status
     assert status["succeeded"] + status["skipped"] == status["planned_rows"] > 0
     lines = place.run("job", "report", job).stdout.splitlines()

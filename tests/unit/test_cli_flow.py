@@ -136,14 +136,23 @@ class TestBackgroundIterator:
             yield 1
 
         feed = BackgroundIterator(items)
-        before = signal.signal(signal.SIGUSR1, lambda *_: time.sleep(0.2))
-        opener = threading.Timer(3.0, gate.set)
+        handled: list[float] = []
+
+        def handle(*_: object) -> None:
+            time.sleep(0.2)
+            handled.append(time.monotonic())
+
+        before = signal.signal(signal.SIGUSR1, handle)
+        opener = threading.Timer(10.0, gate.set)  # for a wait that does not end
+        sender = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
         opener.start()
-        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        sender.start()
         try:
-            assert feed.take(0.1) is None
+            while not handled:  # a late signal finds another wait
+                assert feed.take(0.1) is None
             assert not gate.is_set()
         finally:
+            sender.join()
             signal.signal(signal.SIGUSR1, before)
             opener.cancel()
             gate.set()

@@ -1,4 +1,4 @@
-"""A module can be imported first of all: it needs no other one to be there already."""
+"""Each module of the commands can be imported first of all: it needs no other one to be there already."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import os, sys
 from importlib import import_module
 
 for name in "asyncio", "click", "concurrent.futures", "logging", "msgspec", "ssl", "uvloop":
-    import_module(name)  # of none of which a module of ours can be in the way
+    import_module(name)  # which takes most of the time, and hides nothing
 for name in sys.argv[1:]:
     if os.fork() == 0:
         import_module(name)

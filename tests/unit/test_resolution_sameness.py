@@ -137,7 +137,7 @@ def process_keys(settled: Any) -> Credentials:
 # Properties
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(rng=st.randoms(use_true_random=True))
 def test_any_configuration(machine: Machine, rng: random.Random) -> None:
     """Credentials, authorities and the target of every bucket are the SDK's, or the SDK is asked."""
@@ -172,7 +172,7 @@ STORES: list[dict[str, Any]] = [
 ]
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(
     store=st.sampled_from(STORES), bucket=st.text("ab0.-_A", min_size=1, max_size=70) | st.text(min_size=1, max_size=5)
 )

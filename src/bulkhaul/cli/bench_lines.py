@@ -145,7 +145,9 @@ def cleaned_lines(cleaned: Cleaned, url: str) -> str:
     if cleaned.stayed_count:
         lines.append(f"  {cleaned.stayed_count} stayed, for no benchmark made them: {_some(cleaned.stayed)}")
     if cleaned.failed_count:
-        lines.append(f"  {cleaned.failed_count} could not be deleted; run {clean}: {_some(cleaned.failed)}")
+        lines.append(
+            f"  {cleaned.failed_count} objects or uploads could not be deleted; run {clean}: {_some(cleaned.failed)}"
+        )
     if cleaned.unsettled:
         lines.append(f"  requests were broken off, which the service may carry out yet; later, run {clean}")
     return "\n".join(lines) + "\n"

@@ -11,6 +11,7 @@ import msgspec
 
 from bulkhaul.benchmark.compare import compare
 from bulkhaul.benchmark.compare_lines import lines
+from bulkhaul.benchmark.extra import require
 from bulkhaul.benchmark.latencies import decoded
 from bulkhaul.benchmark.report.writing import ReportFormat, write
 from bulkhaul.benchmark.results import FORMAT, RESULTS, Result
@@ -56,6 +57,7 @@ def read_result(name: str) -> Result:
         result = RESULTS.decode(data)
     except msgspec.MsgspecError as error:
         raise UsageError(f"{name} holds no result of this version of bulkhaul bench", cause=str(error)) from error
+    require("hdrh")
     try:
         for measured in (one for run in result.runs for one in run.measured):
             for latencies in filter(None, (measured.whole, measured.first_byte)):

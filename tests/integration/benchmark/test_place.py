@@ -272,6 +272,18 @@ def test_the_record_comes_first(server: RunningServer, client: Any, tmp_path: Pa
     assert keys(client) == MINE
 
 
+def test_a_record_that_was_not_written_to_its_end(server: RunningServer, client: Any, tmp_path: Path) -> None:
+    """A kill has left it under no name yet: it is nobody's, also where all of it is there."""
+    state = tmp_path / "state"
+    done = bench(server, state, "prepare", f"s3://{BUCKET}/some/", "--size", "1KiB", "--objects", "3")
+    (record,) = (state / "benchmarks").iterdir()
+    told = json.loads(record.read_bytes()) | {"process": "ended long ago"}
+    assert bench(server, state, "clean", done.stdout.strip()).returncode == 0
+    record.with_name(f".{record.name}.1").write_text(json.dumps(told))
+    assert "has left anything" in bench(server, state, "clean", f"s3://{BUCKET}/").stdout
+    assert keys(client) == MINE
+
+
 @pytest.fixture
 def refusing(tmp_path: Path) -> Iterator[tuple[FaultServer, dict[str, str]]]:
     """An S3 that refuses to delete where a test says so, and the environment of commands for it."""
@@ -300,13 +312,13 @@ def test_objects_that_nobody_may_delete(refusing: tuple[FaultServer, dict[str, s
     refusal = RefuseDelete(pattern="*/table/*0", attempt="every")
     server.add_fault(refusal)
     done = run("bench", "run", "get", f"s3://{BUCKET}/", *SMALL, "--out", tmp_path / "out", variables=variables)
-    assert "2 could not be deleted; run `bulkhaul bench clean s3://" in done.stderr
+    assert "2 objects or uploads could not be deleted; run `bulkhaul bench clean s3://" in done.stderr
     left = run("ls", "--recursive", f"s3://{BUCKET}/", variables=variables).stdout
     assert left.count("/table/") == 2
     assert left.count("/benchmark.json") == 1
     assert (tmp_path / "out" / "result.json").exists()
     done = run("bench", "clean", f"s3://{BUCKET}/", variables=variables)
-    assert (done.returncode, "2 could not be deleted" in done.stdout) == (1, True)
+    assert (done.returncode, "2 objects or uploads could not be deleted" in done.stdout) == (1, True)
 
 
 def test_an_upload_that_a_killed_one_left_unfinished(
@@ -321,15 +333,17 @@ def test_an_upload_that_a_killed_one_left_unfinished(
     (tmp_path / "u.run.json").write_text(json.dumps({**workload, "maxRepeatSecs": 60, "tasks": tasks}))
     words = arguments("bench", "run", "--workload", tmp_path / "u.run.json", f"s3://{BUCKET}/some/")
     config = str(tmp_path / "config")
-    process = subprocess.Popen(words, env=environment(**variables, AWS_CONFIG_FILE=config))
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not (begun := [one for one in server.requests if one.operation == "UploadPart"]):
-        assert (process.poll(), time.monotonic() < deadline_s) == (None, True)
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
+    with subprocess.Popen(words, env=environment(**variables, AWS_CONFIG_FILE=config)) as process:
+        try:
+            server.wait_for(lambda it: bool(it.requests_for("UploadPart")))
+        finally:
+            process.kill()
+    begun = server.requests_for("UploadPart")
     client = client_for(server)
     client.create_multipart_upload(Bucket=BUCKET, Key=f"{begun[0].key}.bak")
+    server.add_fault(Status(code="AccessDenied", operation="ListMultipartUploads", attempt="every", times=1))
+    done = run("bench", "clean", f"s3://{BUCKET}/", variables=variables)  # which keeps the records, then
+    assert (done.returncode, "1 objects or uploads could not be deleted" in done.stdout) == (1, True), done.stdout
     done = run("bench", "clean", f"s3://{BUCKET}/", variables=variables)
     assert (done.returncode, "  1 unfinished uploads aborted" in done.stdout) == (0, True), done.stderr
     left = client.list_multipart_uploads(Bucket=BUCKET)["Uploads"]

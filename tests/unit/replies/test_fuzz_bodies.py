@@ -17,7 +17,7 @@ from . import truths
 from .documents import NoTruthError, Reply, element, mutated
 
 TARGET = Target("https", "h", 443, "/b/", "us-east-1", fast=True)
-FUZZ = settings(deadline=None, max_examples=1000)
+FUZZ = settings(deadline=None, max_examples=500)
 
 
 def request(*, whole: bool, sized: bool) -> GetRequest:

@@ -42,7 +42,7 @@ from .documents import Element, NoTruthError, Reply, element, every_change, muta
 Ask = Callable[[Any], object]
 BUCKET, PREFIX, KEY = truths.BUCKET, truths.PREFIX, truths.KEY
 TIME = "2026-01-02T03:04:05.000Z"
-FUZZ = settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Answered(Canned):
