@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
 
 import pytest
 
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.errors import AccessDenied, OtherError
+from bulkhaul.model.objects import ObjectRef
 from tests.engines import QUICK, aws_environment, keys, serving
 from tests.faultserver import (
     CutBody,
@@ -202,12 +202,15 @@ def servers() -> Iterator[dict[str, RunningServer]]:
 
 def fill(server: RunningServer) -> None:
     """Store an empty object for each key."""
-    client = server.client()
-    client.create_bucket(Bucket="bucket")
-    with ThreadPoolExecutor(8) as threads:
-        names = [f"{tree}/{name}" for tree, found in TREES.items() for name in found]
-        for _ in threads.map(lambda name: client.put_object(Bucket="bucket", Key=name, Body=b""), names):
-            pass
+    server.client().create_bucket(Bucket="bucket")
+    refs = [ObjectRef("bucket", f"{tree}/{name}") for tree, found in TREES.items() for name in found]
+
+    async def store() -> None:
+        async with AsyncEngine(endpoint_url=server.endpoint_url, workers=1) as engine:
+            await asyncio.gather(*(engine.put_bytes(ref, b"") for ref in refs))
+
+    with aws_environment(server.keys()):
+        asyncio.run(store())
 
 
 @pytest.mark.parametrize("name", ["weed", "moto", "ministack"])

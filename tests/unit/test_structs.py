@@ -24,7 +24,7 @@ from bulkhaul.jobs.folder.lines import decode
 from bulkhaul.model.structs import learnt
 
 sys.setswitchinterval(1e-6)
-for n in range(40):
+for n in range(10):
     inner = [msgspec.defstruct(f"I{n}_{i}", [(f"a{j}", "int | None", None) for j in range(20)]) for i in range(20)]
     kind = msgspec.defstruct(f"K{n}", [(f"f{i}", one) for i, one in enumerate(inner)])
     data = msgspec.json.encode({f"f{i}": {f"a{j}": j for j in range(20)} for i in range(20)})
