@@ -211,6 +211,11 @@ def _become(asked: _Asked, fds: Sequence[int]) -> NoReturn:
         for fd, number in ((stdout, 1), (stderr, 2), *((fd, 0) for fd in stdin)):
             os.dup2(fd, number)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        sys.stdin = os.fdopen(
+            0, encoding=sys.stdin.encoding, closefd=False
+        )  # anew, for a stream keeps whether it can seek
+        sys.stdout = os.fdopen(1, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors, closefd=False)
+        sys.stderr = os.fdopen(2, "w", 1, encoding=sys.stderr.encoding, errors=sys.stderr.errors, closefd=False)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # they are ignored in a run under nohup
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.chdir(asked.folder)
