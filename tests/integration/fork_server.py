@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-import bulkhaul
+from tests import modules
 
 ROOT = Path(__file__).parents[2]
 
@@ -162,10 +162,7 @@ def started() -> socket.socket:
 def _serve(control: socket.socket) -> None:
     """Fork a command for each request, and tell its process id and then its status, as lines."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the command sets it: no thread may run where a process is forked
-    source = Path(bulkhaul.__file__).parent
-    modules = [path.relative_to(source.parent).with_suffix("") for path in source.rglob("*.py")]
-    names = [".".join(module.parts).removesuffix(".__init__") for module in modules]
-    for name in [*(name for name in names if not name.startswith(LEFT_OUT)), *LATE]:
+    for name in [*(name for name in modules.names("bulkhaul") if not name.startswith(LEFT_OUT)), *LATE]:
         importlib.import_module(name)
     assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1
     gc.collect()
@@ -211,9 +208,8 @@ def _become(asked: _Asked, fds: Sequence[int]) -> NoReturn:
         for fd, number in ((stdout, 1), (stderr, 2), *((fd, 0) for fd in stdin)):
             os.dup2(fd, number)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        sys.stdin = os.fdopen(
-            0, encoding=sys.stdin.encoding, closefd=False
-        )  # anew, for a stream keeps whether it can seek
+        # Anew, for a stream keeps whether it can seek.
+        sys.stdin = os.fdopen(0, encoding=sys.stdin.encoding, closefd=False)
         sys.stdout = os.fdopen(1, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors, closefd=False)
         sys.stderr = os.fdopen(2, "w", 1, encoding=sys.stderr.encoding, errors=sys.stderr.errors, closefd=False)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # they are ignored in a run under nohup

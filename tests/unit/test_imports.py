@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
-import bulkhaul
-
-SOURCE = Path(bulkhaul.__file__).parents[1]
+from tests import modules
 
 EACH_ALONE = """
 import os, sys
@@ -27,10 +24,9 @@ for name in sys.argv[1:]:
 
 def test_each_module_of_commands_alone() -> None:
     """Commands import them late, each in another order."""
-    modules = [path.relative_to(SOURCE).with_suffix("") for path in (SOURCE / "bulkhaul" / "cli").rglob("*.py")]
-    names = [".".join(module.parts).removesuffix(".__init__") for module in modules]
+    names = modules.names("bulkhaul.cli")
     assert len(names) > 80
     done = subprocess.run(
-        [sys.executable, "-c", EACH_ALONE, *names], capture_output=True, text=True, check=False, cwd=SOURCE
+        [sys.executable, "-c", EACH_ALONE, *names], capture_output=True, text=True, check=False, cwd=modules.SOURCE
     )
     assert (done.returncode, done.stderr) == (0, "")

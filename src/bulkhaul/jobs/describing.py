@@ -18,11 +18,14 @@ from bulkhaul.model.archives import RestoreOptions
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.settings import Settings, with_fields
+from bulkhaul.model.structs import learnt
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.filters import patterns
 from bulkhaul.policy.preserving import require_between_buckets, require_compatible
 from bulkhaul.policy.selection import parse_destination, parse_source
 from bulkhaul.policy.verify_rules import parse_rules
+
+learnt(Settings)
 
 _SECRET = frozenset({"sse_c_key"})
 _OF_THE_MACHINE = frozenset({"state_dir", "timeouts", "limits"})

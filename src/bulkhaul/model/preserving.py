@@ -7,8 +7,6 @@ from typing import Literal
 
 import msgspec
 
-from bulkhaul.model.structs import learnt
-
 
 class Kept(StrEnum):
     """What a transfer keeps of its source; copies fail where they cannot.
@@ -40,9 +38,6 @@ class Grant(msgspec.Struct, frozen=True, order=True):
     permission: Permission
     kind: GranteeKind
     grantee: str
-
-
-learnt(Grant)
 
 
 class Acl(msgspec.Struct, frozen=True):

@@ -276,7 +276,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return max(4, min(MOST_IN_FLIGHT, self.bandwidth_bytes_per_s // MIB))
 
 
-learnt(Settings)
+learnt(Timeouts, S3Limits)
 
 
 class SettingsFields(TypedDict, total=False):

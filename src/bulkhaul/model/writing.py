@@ -9,7 +9,6 @@ import msgspec
 
 from bulkhaul.model.objects import Bucket, Checksum, Content, ObjectHead
 from bulkhaul.model.preserving import Grant, ObjectLock
-from bulkhaul.model.structs import learnt
 
 ChecksumChoice = Literal["auto", "CRC64NVME", "CRC32C", "CRC32", "none"]
 """``auto`` lets the endpoint's profile decide; ``none`` sends no checksum at all."""
@@ -190,6 +189,3 @@ class CopySource(msgspec.Struct, frozen=True):
     key: str
     etag: str = ""
     version_id: str = ""
-
-
-learnt(UploadedPart, Doomed)

@@ -40,6 +40,7 @@ from bulkhaul.engine.messages.requests import (
 )
 from bulkhaul.model.archives import RestoreAnswer
 from bulkhaul.model.objects import ObjectHead
+from bulkhaul.model.structs import learnt
 from bulkhaul.model.writing import (
     BucketsPage,
     Doomed,
@@ -65,6 +66,8 @@ from bulkhaul.wire.lane.presigned_url import presign
 from bulkhaul.wire.lane.put_small import put_small
 from bulkhaul.wire.lane.restore_object import restore_object
 from bulkhaul.wire.values import Target
+
+learnt(UploadedPart, Doomed)  # before any thread of the SDK decodes one
 
 A = TypeVar("A")
 

@@ -9,7 +9,10 @@ import msgspec
 
 from bulkhaul.model.errors import UnexpectedReply
 from bulkhaul.model.preserving import Acl, Grant
+from bulkhaul.model.structs import learnt
 from bulkhaul.wire import told
+
+learnt(Grant)
 
 MAX_GRANTS = 1000
 """S3 allows 100."""
