@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def latency_axis(axes: Axes, least_ms: float, most_ms: float) -> None:
     """Make the upright axis one of times, logarithmic, with several labels even within a decade."""
-    from matplotlib.ticker import LogLocator
+    from matplotlib.ticker import LogLocator, NullLocator
 
     if not 0 < least_ms <= most_ms:
         least_ms, most_ms = 1.0, 10.0
@@ -23,4 +23,4 @@ def latency_axis(axes: Axes, least_ms: float, most_ms: float) -> None:
     steps = (1.0, 2.0, 5.0) if decades < 1.7 else (1.0, 3.0) if decades < 3.5 else (1.0,)
     axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
     axes.yaxis.set_major_formatter(lambda value, _: milliseconds(value))
-    axes.yaxis.set_minor_formatter(lambda _value, _at: "")
+    axes.yaxis.set_minor_locator(NullLocator())

@@ -6,7 +6,7 @@ The same figure gives the same bytes, whatever the settings of whoever draws it.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from bulkhaul.benchmark.extra import require
 from bulkhaul.benchmark.report.inline_svg import inlined
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
@@ -37,6 +38,9 @@ WIDTH_IN, HEIGHT_IN = 4.6, 2.5
 
 TITLE_IN, TITLE_SIZE = 0.25, 11
 """Height that a title adds to a picture, in inches, and the size of its letters, in points."""
+
+PAD_IN = 0.04
+"""Around what is drawn, in inches."""
 
 PNG_DPI = 200
 
@@ -135,17 +139,39 @@ def drawn(figure: Figure, title: str = "") -> Canvas:
     from matplotlib.font_manager import FontProperties
 
     height_in = figure.height_in + (TITLE_IN if title else 0.0)
-    canvas = Canvas(figsize=(WIDTH_IN, height_in), layout="constrained")
+    canvas = Canvas(figsize=(WIDTH_IN, height_in))
     axes = canvas.add_subplot()
     figure.draw(axes)
     handles, labels = axes.get_legend_handles_labels()
+    above: list[Artist] = []
     if len(labels) > 1:
         longest = max(map(len, labels))
         columns = 1 if longest > 20 else 3 if longest > 8 else 5
-        # A title of the figure would be drawn over a legend outside of the axes: it is that of the legend.
-        legend = canvas.legend(handles, labels, loc="outside upper left", ncols=columns, alignment="left")
-        if title:
+        legend = canvas.legend(handles, labels, loc="upper left", ncols=columns, alignment="left", borderaxespad=0.3)
+        if title:  # the legend's, so that one is not drawn over the other
             legend.set_title(title, FontProperties(size=TITLE_SIZE, weight="bold"))
+        above = [legend]
     elif title:
-        canvas.suptitle(title, x=0.01, ha="left", fontsize=TITLE_SIZE, fontweight="bold")
+        above = [canvas.suptitle(title, x=0.01, ha="left", fontsize=TITLE_SIZE, fontweight="bold")]
+    _fit(canvas, axes, above)
     return canvas
+
+
+def _fit(canvas: Canvas, axes: Axes, above: Sequence[Artist]) -> None:
+    """Leave around the axes what their labels and what is above them take.
+
+    It measures once; matplotlib's own layouts draw the figure once more and measure twice, which takes as long as all
+    the rest.
+    """
+    width, height = canvas.bbox.width, canvas.bbox.height
+    pad = PAD_IN * canvas.dpi
+    taken = sum(artist.get_window_extent().height + 2 * pad for artist in above)
+    canvas.subplots_adjust(left=0.1, right=0.98, bottom=0.12, top=0.95 - taken / height)
+    inner, outer = axes.bbox, axes.get_tightbbox()
+    assert outer is not None, "the axes are drawn"
+    canvas.subplots_adjust(
+        left=(inner.x0 - outer.x0 + pad) / width,
+        right=1 - (outer.x1 - inner.x1 + pad) / width,
+        bottom=(inner.y0 - outer.y0 + pad) / height,
+        top=1 - (outer.y1 - inner.y1 + pad + taken) / height,
+    )
