@@ -10,7 +10,15 @@ import pytest
 from bulkhaul import Engine
 from tests.engines import Rig, await_workers, running_engine, running_rig, serving
 from tests.faultserver import FaultServer
+from tests.fork_server import forked_workers
 from tests.syncing import Place
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workers_are_forked() -> Iterator[None]:
+    """Their start is not what is tested here, and takes longer than most of these tests."""
+    with forked_workers():
+        yield
 
 
 @pytest.fixture(autouse=True)

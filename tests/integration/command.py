@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests import fork_server
 from tests.engines import ACCESS_KEY, SECRET_KEY, TOKEN, descendants, is_alive
-from tests.integration import fork_server
 from tests.patience import PATIENCE_S
 
 LIMIT_S = PATIENCE_S

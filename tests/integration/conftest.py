@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bulkhaul.disk import landing
+from tests import fork_server
 from tests.faultserver import MIB
-from tests.integration import fork_server
 from tests.integration.browser import installed
 
 SMALL_DISK_BYTES = 6 * MIB

@@ -1,16 +1,21 @@
-"""Forks commands from a process that has imported the program, which is two thirds of what a short command costs.
+"""Forks commands, and what engines fork their workers from, of a process that has imported the program.
 
     test ──arguments, environment, pipes──▶ fork server ──fork──▶ command
       ◀──────────────── its status ─────────────╯
 
-What a command does is the same, except for its imports: ``tests/unit/test_imports.py`` imports each module of the
-commands alone. Tests of how a process begins, or of one that gets signals, start a real one by ``command.start``.
+    engine of a test ──its channel──▶ fork server ──fork, fork──▶ forkserver of the engine ──fork──▶ workers
+           ◀───── process id, of a child of the test ──────────────╯
+
+Imports are two thirds of what a short command costs, and nearly all of what an engine's start does. What runs is the
+same, except for them: ``tests/unit/test_imports.py`` imports each module alone. Tests of how a process begins, or of a
+command that gets signals, start a real one: by ``command.start``, or with ``real_workers``.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import functools
 import gc
 import importlib
@@ -24,29 +29,40 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from tests import modules
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 MOST_BYTES = 100_000
 """Of a request: less than a socket takes in one message, which is 208 KiB by default. Source: unix(7), socket(7)."""
 
 
 class _Asked(NamedTuple):
-    """How a command is to be run."""
+    """What is to be forked, and how it is to run.
 
-    words: list[str]
+    Attributes:
+        words: of the command; None for the forkserver of an engine.
+    """
+
+    words: list[str] | None
     environment: dict[str, str]
     folder: str
     umask: int
 
+    def message(self) -> bytes | None:
+        """Return what the fork server is told; None if this needs a process of its own from the start."""
+        if _read_at_the_start(self.environment) != _BEGUN_WITH:
+            return None
+        message = json.dumps(self).encode("utf-8", "surrogateescape")
+        return message if len(message) <= MOST_BYTES else None
+
 
 LEFT_OUT = ("bulkhaul.__main__", "bulkhaul.testing", "bulkhaul.fsspec")
-"""What no command needs."""
+"""What neither commands nor workers need."""
 
 LATE = ("hdrh.histogram", "jinja2", "matplotlib.backends.backend_svg", "matplotlib.figure")
 """What reports of benchmarks import when they are written."""
@@ -69,9 +85,8 @@ def run(
     Raises:
         TimeoutExpired: it was killed, since it had not ended in time.
     """
-    asked = _Asked(list(words), dict(environment), str(folder or Path.cwd()), _umask())
-    message = json.dumps(asked).encode("utf-8", "surrogateescape")
-    if len(message) > MOST_BYTES or _read_at_the_start(environment) != _BEGUN_WITH:
+    message = _Asked(list(words), dict(environment), str(folder or Path.cwd()), _umask()).message()
+    if message is None:
         return None
     theirs, ours = zip(*(os.pipe()[::-1] for _ in range(3)), strict=True)
     if given is not None:
@@ -136,6 +151,42 @@ def _taken(words: Sequence[str], ours: Sequence[int], timeout_s: float) -> subpr
 
 _lock = threading.Lock()
 
+_PR_SET_CHILD_SUBREAPER = 36
+"""Source: linux/prctl.h."""
+
+
+@contextlib.contextmanager
+def forked_workers() -> Iterator[None]:
+    """Have the engines of this process get their forkservers from the fork server."""
+    from bulkhaul.engine.pool import forkserver_process
+
+    started()
+    spawned = forkserver_process._spawned
+
+    def forked(theirs: int, pidfd: int, environment: Mapping[str, str]) -> int:
+        message = _Asked(None, dict(environment), str(Path.cwd()), _umask()).message()
+        return spawned(theirs, pidfd, environment) if message is None else _adopted(message, theirs, pidfd)
+
+    forkserver_process._spawned = forked
+    try:
+        yield
+    finally:
+        forkserver_process._spawned = spawned
+
+
+def _adopted(message: bytes, theirs: int, pidfd: int) -> int:
+    """Have a forkserver forked, become its parent, and return its process id."""
+    reading, told = os.pipe()
+    with _lock, open(reading, "rb") as answer:
+        prctl = ctypes.CDLL(None, use_errno=True).prctl
+        assert prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
+        try:
+            socket.send_fds(started(), [message], [theirs, pidfd, 2, told])
+            os.close(told)
+            return int(answer.read())
+        finally:
+            prctl(_PR_SET_CHILD_SUBREAPER, 0)
+
 
 @functools.cache
 def started() -> socket.socket:
@@ -143,7 +194,7 @@ def started() -> socket.socket:
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         fd = theirs.fileno()
-        command = [sys.executable, "-m", "tests.integration.fork_server", str(fd)]
+        command = [sys.executable, "-m", "tests.fork_server", str(fd)]
         process = subprocess.Popen(
             command, pass_fds=[fd], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=ROOT
         )
@@ -162,8 +213,9 @@ def started() -> socket.socket:
 def _serve(control: socket.socket) -> None:
     """Fork a command for each request, and tell its process id and then its status, as lines."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the command sets it: no thread may run where a process is forked
-    for name in [*(name for name in modules.names("bulkhaul") if not name.startswith(LEFT_OUT)), *LATE]:
-        importlib.import_module(name)
+    for name in modules.names("bulkhaul"):
+        if not name.startswith(LEFT_OUT):
+            importlib.import_module(name)
     assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1
     gc.collect()
     gc.freeze()
@@ -182,9 +234,16 @@ def _serve(control: socket.socket) -> None:
             message, fds, _, _ = socket.recv_fds(control, 2 * MOST_BYTES, 4)
             if not message:
                 return
+            asked = _Asked(*json.loads(message.decode("utf-8", "surrogateescape")))
+            if asked.words is None:
+                _give_away(asked, fds)
+                continue
+            if "bench" in asked.words:
+                for name in LATE:
+                    importlib.import_module(name)
             pid = os.fork()
             if pid == 0:
-                _become(_Asked(*json.loads(message.decode("utf-8", "surrogateescape"))), fds)
+                _become(asked, fds)
             told = fds.pop(2)
             for theirs in fds:
                 os.close(theirs)
@@ -199,10 +258,54 @@ def _tell(fd: int, number: int) -> None:
         os.write(fd, b"%d\n" % number)
 
 
+def _give_away(asked: _Asked, fds: Sequence[int]) -> None:
+    """Fork the forkserver of an engine as a child of who asked, whom it falls to when the one between has ended."""
+    between = os.fork()
+    if between == 0:
+        with contextlib.suppress(OSError):  # who asked is told of none
+            pid = os.fork()
+            if pid == 0:
+                _become_forkserver(asked, *fds)
+            _tell(fds[-1], pid)
+        os._exit(0)
+    os.waitpid(between, 0)
+    for theirs in fds:
+        os.close(theirs)
+
+
+def _become_forkserver(asked: _Asked, control: int, pidfd: int, stderr: int, told: int) -> NoReturn:
+    """Go on as the forkserver of an engine."""
+    from bulkhaul.engine.worker.forkserver import main
+
+    try:
+        os.close(told)
+        os.dup2(stderr, 2)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, 0)
+        os.dup2(nothing, 1)
+        _live_as(asked)
+        gc.disable()
+        main(control, pidfd)
+    except BaseException:  # noqa: BLE001 - the child must not go on as a second server
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(1)
+
+
+def _live_as(asked: _Asked) -> None:
+    """Take the folder, the mask and the environment of a process, and its memory for garbage."""
+    os.chdir(asked.folder)
+    os.umask(asked.umask)
+    os.environ.clear()
+    os.environ.update(asked.environment)
+    gc.unfreeze()
+
+
 def _become(asked: _Asked, fds: Sequence[int]) -> NoReturn:
     """Go on as a command."""
     from bulkhaul.cli.main import main
 
+    assert asked.words is not None
     try:
         stdout, stderr, _, *stdin = fds
         for fd, number in ((stdout, 1), (stderr, 2), *((fd, 0) for fd in stdin)):
@@ -214,12 +317,8 @@ def _become(asked: _Asked, fds: Sequence[int]) -> NoReturn:
         sys.stderr = os.fdopen(2, "w", 1, encoding=sys.stderr.encoding, errors=sys.stderr.errors, closefd=False)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # they are ignored in a run under nohup
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        os.chdir(asked.folder)
-        os.umask(asked.umask)
-        os.environ.clear()
-        os.environ.update(asked.environment)
+        _live_as(asked)
         sys.argv[1:] = asked.words
-        gc.unfreeze()
         main()
     except BaseException:  # noqa: BLE001 - the child must not go on as a second server
         sys.excepthook(*sys.exc_info())
