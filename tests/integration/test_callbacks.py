@@ -26,11 +26,15 @@ from bulkhaul.engine.pool.credentials import RefreshableCredentials
 from tests.engines import aws_environment, descendants, keys, serving, temp_files
 from tests.faultserver import MIB, FaultServer, Status, make_object
 from tests.patience import PATIENCE_S
+from tests.writing import open_files
 
 PART_BYTES = 5 * MIB
 BODY = random.Random(66).randbytes(2 * PART_BYTES + 1)
 STORED = make_object(BODY, part_size_bytes=PART_BYTES, algorithm="CRC32")
 LIMIT_S = 30.0
+CLOSES = "call_soon bulkhaul.engine.transfers.stream._close"
+"""The callback that gives memory back; no other one, if it fails, may leave some."""
+
 Called = Callable[..., object]
 
 
@@ -41,6 +45,7 @@ class WatchedLoop(uvloop.Loop):
         seen: where each kind was registered, and what it calls.
         victim: the one that raises from ``armed`` on.
         hits: how often it has raised.
+        kept: what it would have done instead.
     """
 
     def __init__(self) -> None:
@@ -49,6 +54,7 @@ class WatchedLoop(uvloop.Loop):
         self.victim = ""
         self.armed = False
         self.hits = 0
+        self.kept: list[Called] = []
 
     def _looked_at(self, how: str, callback: Called) -> Called:
         inner = callback.callback if isinstance(callback, Guarded) else callback
@@ -68,6 +74,7 @@ class WatchedLoop(uvloop.Loop):
                 inner(*arguments)
                 return
             self.hits += 1
+            self.kept.append(functools.partial(inner, *arguments))
             raise RuntimeError("injected")
 
         # It raises as a function of the callback's own module would.
@@ -185,6 +192,9 @@ def run(folder: Path, victim: str, *, arm_late: bool) -> tuple[WatchedLoop, Base
     assert time.monotonic() - began_s < LIMIT_S + 5
     assert set(descendants()) <= before, f"{victim}: processes are left"
     assert temp_files(folder) == [], f"{victim}: temp files are left"
+    for close in loop.kept if victim == CLOSES else ():
+        close()
+    assert [name for name in open_files(os.getpid()) if "memfd" in name] == [], f"{victim}: memory is left"
     return loop, error
 
 
