@@ -32,7 +32,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
+from unittest import mock
 
+from bulkhaul.engine.pool import forkserver_process
 from tests import modules
 
 ROOT = Path(__file__).parents[1]
@@ -155,23 +157,27 @@ _PR_SET_CHILD_SUBREAPER = 36
 """Source: linux/prctl.h."""
 
 
+_SPAWNED = forkserver_process._spawned
+
+
+def _forked(theirs: int, pidfd: int, environment: Mapping[str, str]) -> int:
+    message = _Asked(None, dict(environment), str(Path.cwd()), _umask()).message()
+    return _SPAWNED(theirs, pidfd, environment) if message is None else _adopted(message, theirs, pidfd)
+
+
 @contextlib.contextmanager
 def forked_workers() -> Iterator[None]:
     """Have the engines of this process get their forkservers from the fork server."""
-    from bulkhaul.engine.pool import forkserver_process
-
     started()
-    spawned = forkserver_process._spawned
-
-    def forked(theirs: int, pidfd: int, environment: Mapping[str, str]) -> int:
-        message = _Asked(None, dict(environment), str(Path.cwd()), _umask()).message()
-        return spawned(theirs, pidfd, environment) if message is None else _adopted(message, theirs, pidfd)
-
-    forkserver_process._spawned = forked
-    try:
+    with mock.patch.object(forkserver_process, "_spawned", _forked):
         yield
-    finally:
-        forkserver_process._spawned = spawned
+
+
+@contextlib.contextmanager
+def real_workers() -> Iterator[None]:
+    """Have them start their forkservers themselves again."""
+    with mock.patch.object(forkserver_process, "_spawned", _SPAWNED):
+        yield
 
 
 def _adopted(message: bytes, theirs: int, pidfd: int) -> int:

@@ -27,9 +27,17 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def commands_are_forked() -> None:
-    """Start what forks them before any test looks at processes and descriptors."""
-    fork_server.started()
+def workers_are_forked() -> Iterator[None]:
+    """What forks them, and commands, starts before any test looks at processes and descriptors."""
+    with fork_server.forked_workers():
+        yield
+
+
+@pytest.fixture(scope="module")
+def real_workers() -> Iterator[None]:
+    """Engines start an interpreter for their workers, as those of users do: for tests of processes."""
+    with fork_server.real_workers():
+        yield
 
 
 @contextmanager

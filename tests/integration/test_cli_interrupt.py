@@ -20,6 +20,8 @@ from tests.faultserver import Fault, FaultServer, Latency, Stall, StoredObject, 
 from tests.integration.command import lines, start
 from tests.patience import PATIENCE_S, SOON_S
 
+pytestmark = pytest.mark.usefixtures("real_workers")
+
 LARGE = {"bucket/key": generated_object(16 * PART_BYTES)}
 STALLED = Stall(after_bytes=100, attempt="every")
 

@@ -18,6 +18,8 @@ from tests.engines import PART_BYTES, aws_environment, eventually, is_alive, key
 from tests.faultserver import FaultServer, Stall, make_object
 from tests.patience import PATIENCE_S, SOON_S
 
+pytestmark = pytest.mark.usefixtures("real_workers")
+
 BODY = random.Random(22).randbytes(6 * PART_BYTES)
 STORED = make_object(BODY, part_size_bytes=4 * PART_BYTES, algorithm="CRC32")
 

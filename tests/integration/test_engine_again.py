@@ -23,6 +23,8 @@ from tests.engines import aws_environment, descendants, eventually, keys, servin
 from tests.faultserver import FaultServer, make_object
 from tests.patience import PATIENCE_S
 
+pytestmark = pytest.mark.usefixtures("real_workers")
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultServer]:

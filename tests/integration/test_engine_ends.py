@@ -38,6 +38,8 @@ from tests.faultserver import FaultServer, Latency, Stall, make_object
 from tests.patience import PATIENCE_S, SOON_S
 from tests.writing import KIB, WriteRig, running_write_rig
 
+pytestmark = pytest.mark.usefixtures("real_workers")
+
 BODY = random.Random(91).randbytes(4 * PART_BYTES)
 STORED = make_object(BODY, algorithm="CRC32C")
 LAST_PART_LATE = Latency(start=3 * PART_BYTES, seconds=0.7)

@@ -18,6 +18,8 @@ from tests.engines import SECRET_KEY, aws_environment, descendants, keys, servin
 from tests.faultserver import FaultServer, make_object
 from tests.patience import PATIENCE_S
 
+pytestmark = pytest.mark.usefixtures("real_workers")
+
 
 def told() -> FaultServer:
     """Return a server with one object."""

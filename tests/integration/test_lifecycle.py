@@ -36,6 +36,8 @@ from tests.engines import (
 from tests.faultserver import FaultServer, Stall, StallReceiving, make_object
 from tests.patience import PATIENCE_S, SOON_S
 
+pytestmark = pytest.mark.usefixtures("real_workers")
+
 BODY = random.Random(23).randbytes(5 * PART_BYTES + 5)
 STORED = make_object(BODY, part_size_bytes=2 * PART_BYTES, algorithm="CRC32C")
 STALL = Stall(start=PART_BYTES, after_bytes=1000)

@@ -33,6 +33,8 @@ from tests.faultserver import Exchange, Fault, Stall, make_object
 from tests.integration.stolen import channel_of
 from tests.patience import PATIENCE_S
 
+pytestmark = pytest.mark.usefixtures("real_workers")
+
 PARTS = 8
 SIZE_BYTES = PARTS * PART_BYTES
 BODY = random.Random(21).randbytes(SIZE_BYTES)

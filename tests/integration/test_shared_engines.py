@@ -17,6 +17,8 @@ from tests.engines import aws_environment, keys, serving
 from tests.faultserver import FaultServer, make_object
 from tests.patience import PATIENCE_S
 
+pytestmark = pytest.mark.usefixtures("real_workers")
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultServer]:

@@ -25,6 +25,8 @@ from tests.faultserver import Fault, FaultServer, Stall, make_object
 from tests.integration import command
 from tests.patience import PATIENCE_S
 
+pytestmark = pytest.mark.usefixtures("real_workers")
+
 BODY = random.Random(61).randbytes(6 * PART_BYTES)
 STORED = make_object(BODY, part_size_bytes=2 * PART_BYTES, algorithm="CRC64NVME")
 

@@ -22,6 +22,8 @@ from tests.faultserver import hang_before_head, make_object
 from tests.integration.test_credentials import Issuer
 from tests.patience import PATIENCE_S
 
+pytestmark = pytest.mark.usefixtures("real_workers")
+
 
 def test_question_that_is_never_answered(tmp_path: Path) -> None:
     """A worker that does not answer a question in ``ask_s`` is not waited for: StallTimeout, after a few tries."""

@@ -32,6 +32,8 @@ from tests.faultserver.server import FaultServer
 from tests.integration.benchmark.measuring import measured
 from tests.integration.command import environment
 
+pytestmark = pytest.mark.usefixtures("real_workers", "first_in_line")
+
 
 def run_of(endpoint: str, **fields: object) -> Run:
     """Return a run of GETs."""
@@ -151,8 +153,6 @@ def test_the_cpu_of_the_client(tmp_path: Path) -> None:
     cores = sorted(os.sched_getaffinity(0))
     with distant_server(["--keep", "--latency-ms", "0", "--rate", "6000"]) as server:
         os.sched_setaffinity(server.process_id, {cores[-1]})
-        if os.geteuid() == 0:  # or other tests would take its core, too
-            os.setpriority(os.PRIO_PROCESS, server.process_id, -15)
         words = ["bench", "run", "get", "s3://bench/", "--size", "1KiB", "--objects", "64", "--concurrency", "64"]
         words += ["--duration", "5s", "--out", str(tmp_path / "out"), "--quiet", "--endpoint-url", server.endpoint]
         done = subprocess.run(
@@ -171,8 +171,6 @@ def test_the_cpu_of_the_client(tmp_path: Path) -> None:
 PINNED = """
 import os, sys
 os.sched_setaffinity(0, {int(sys.argv[1])})
-if os.geteuid() == 0:
-    os.nice(-15)  # or other tests would take the core that is to be full
 from bulkhaul.cli.main import main
 sys.argv = ["bulkhaul", *sys.argv[2:]]
 main()

@@ -11,6 +11,8 @@ from bulkhaul.benchmark.results import Latencies, Result
 from bulkhaul.model.workloads import Operation, Workload
 from tests.integration.benchmark.measuring import counted_run, measured, statistics
 
+pytestmark = pytest.mark.usefixtures("real_workers", "first_in_line")
+
 LATENCY_S = 0.03
 RATE = 60e6
 TOLERANCE = 0.05
