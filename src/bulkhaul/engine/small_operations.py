@@ -11,6 +11,7 @@ from bulkhaul.engine.small_reads import SmallReads
 from bulkhaul.engine.transfers.endpoints import listed, object_ref
 from bulkhaul.model.archives import MAX_DAYS, RestoreAnswer, Tier
 from bulkhaul.model.errors import NotFound, UsageError
+from bulkhaul.model.limits import DEFAULT_PRESIGN_S
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
 from bulkhaul.model.presigning import Method
 from bulkhaul.model.results import TransferResult
@@ -121,18 +122,22 @@ class SmallOperations(SmallReads):
             raise UsageError(f"a restored copy cannot stay {days!r} days; give whole days", ref.url)
         return await self.control.restore(ref, tier=Tier(tier), days=days, version_id=version_id)
 
-    async def presigned_get_url(self, url: str | ObjectRef, ttl_s: int = 3600, *, version_id: str = "") -> str:
+    async def presigned_get_url(
+        self, url: str | ObjectRef, ttl_s: int = DEFAULT_PRESIGN_S, *, version_id: str = ""
+    ) -> str:
         """Return a URL that fetches an object without credentials; see ``presigned_url``."""
         return await self.presigned_url(url, ttl_s, version_id=version_id)
 
-    async def presigned_put_url(self, url: str | ObjectRef, ttl_s: int = 3600, *, content_type: str = "") -> str:
+    async def presigned_put_url(
+        self, url: str | ObjectRef, ttl_s: int = DEFAULT_PRESIGN_S, *, content_type: str = ""
+    ) -> str:
         """Return a URL that stores an object without credentials; see ``presigned_url``."""
         return await self.presigned_url(url, ttl_s, method="PUT", content_type=content_type)
 
     async def presigned_url(
         self,
         url: str | ObjectRef,
-        ttl_s: int = 3600,
+        ttl_s: int = DEFAULT_PRESIGN_S,
         *,
         version_id: str = "",
         method: Method = "GET",

@@ -18,6 +18,9 @@ MAX_DELETE_BATCH = 1000
 MAX_PRESIGN_S = 7 * 24 * 3600
 """How long a presigned URL may live. Source: S3 API, "Authenticating requests: query parameters", X-Amz-Expires."""
 
+DEFAULT_PRESIGN_S = 3600
+"""How long one lives if nothing is said, as with aws-cli. Source: its reference, s3 presign, ``--expires-in``."""
+
 MAX_OFFSET = 2**63 - 1
 """Largest size of an object, or offset in one: both are signed 64-bit numbers everywhere.
 Source: XML Schema, xs:long, which the S3 API has sizes in."""

@@ -17,7 +17,7 @@ from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.transfers.created import ANOTHER_WRITER
 from bulkhaul.model.errors import Conflict, PreconditionFailed
-from bulkhaul.model.limits import MAX_DELETE_BATCH
+from bulkhaul.model.limits import DEFAULT_PRESIGN_S, MAX_DELETE_BATCH
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.model.writing import Doomed, ObjectOptions
@@ -217,7 +217,7 @@ class S3Store(BucketReads):
         ref = self.ref(key)
         await (await self._running()).delete_tags(ref, version_id=version_id)
 
-    async def presigned_get_url(self, key: str, ttl_s: int, *, version_id: str = "") -> str:
+    async def presigned_get_url(self, key: str, ttl_s: int = DEFAULT_PRESIGN_S, *, version_id: str = "") -> str:
         """Return a URL that anyone can fetch the object with, for ``ttl_s`` seconds; a secret (C37).
 
         Raises:
@@ -227,7 +227,7 @@ class S3Store(BucketReads):
         ref = self.ref(key)
         return await (await self._running()).presigned_get_url(ref, ttl_s, version_id=version_id)
 
-    async def presigned_put_url(self, key: str, ttl_s: int, *, content_type: str = "") -> str:
+    async def presigned_put_url(self, key: str, ttl_s: int = DEFAULT_PRESIGN_S, *, content_type: str = "") -> str:
         """Return a URL that anyone can store the object with by one PUT, for ``ttl_s`` seconds; a secret.
 
         Args:

@@ -24,7 +24,7 @@ from bulkhaul.disk.paths import local_path, require_file
 from bulkhaul.disk.source import SourceFile
 from bulkhaul.engine.loop.progress import Deltas
 from bulkhaul.model.errors import NotFound, PreconditionFailed, Unsupported
-from bulkhaul.model.limits import MAX_OFFSET
+from bulkhaul.model.limits import DEFAULT_PRESIGN_S, MAX_OFFSET
 from bulkhaul.model.objects import FolderListing, ObjectInfo, VersionInfo
 from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.model.writing import ObjectOptions
@@ -272,7 +272,7 @@ class LocalStore(LocalFolder):
         storerules.check_prefix(prefix)
         raise Unsupported("a folder keeps no versions; list its objects, or use a bucket", self.folder)
 
-    def presigned_get_url(self, key: str, ttl_s: int, *, version_id: str = "") -> str:
+    def presigned_get_url(self, key: str, ttl_s: int = DEFAULT_PRESIGN_S, *, version_id: str = "") -> str:
         """Refuse: nobody serves the files of a folder.
 
         Raises:
@@ -281,7 +281,7 @@ class LocalStore(LocalFolder):
         storerules.require_no_version(version_id, self._path(key))
         raise self._no_urls(key, ttl_s)
 
-    def presigned_put_url(self, key: str, ttl_s: int, *, content_type: str = "") -> str:
+    def presigned_put_url(self, key: str, ttl_s: int = DEFAULT_PRESIGN_S, *, content_type: str = "") -> str:
         """Refuse: see ``presigned_get_url``."""
         storerules.check_presigned("PUT", content_type, "", self._path(key))
         raise self._no_urls(key, ttl_s)

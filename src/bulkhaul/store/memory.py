@@ -21,7 +21,7 @@ from bulkhaul.disk.modes import published_mode
 from bulkhaul.disk.paths import local_path, require_file
 from bulkhaul.disk.source import SourceFile
 from bulkhaul.model.errors import Unsupported
-from bulkhaul.model.limits import MAX_DELETE_BATCH, MAX_OFFSET
+from bulkhaul.model.limits import DEFAULT_PRESIGN_S, MAX_DELETE_BATCH, MAX_OFFSET
 from bulkhaul.model.objects import FolderListing, ObjectInfo, VersionInfo
 from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
@@ -268,13 +268,13 @@ class MemoryStore(MemoryBucket):
         self._begin("list_versions", prefix)
         raise Unsupported("this store keeps no versions; list its objects, or use a bucket", self._url(prefix))
 
-    def presigned_get_url(self, key: str, ttl_s: int, *, version_id: str = "") -> str:
+    def presigned_get_url(self, key: str, ttl_s: int = DEFAULT_PRESIGN_S, *, version_id: str = "") -> str:
         """Return a URL that looks presigned; nothing answers at it."""
         storerules.check_key(key)
         storerules.require_no_version(version_id, self._url(key))
         return self._presigned("presigned_get_url", key, ttl_s, "GET")
 
-    def presigned_put_url(self, key: str, ttl_s: int, *, content_type: str = "") -> str:
+    def presigned_put_url(self, key: str, ttl_s: int = DEFAULT_PRESIGN_S, *, content_type: str = "") -> str:
         """Return a URL that looks presigned; nothing answers at it."""
         storerules.check_key(key)
         storerules.check_presigned("PUT", content_type, "", self._url(key))

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Literal, Protocol, Self, runtime_checkable
 
+from bulkhaul.model.limits import DEFAULT_PRESIGN_S
 from bulkhaul.model.objects import FolderListing, ObjectInfo, VersionInfo
 from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.model.writing import ObjectOptions
@@ -305,7 +306,7 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def presigned_get_url(self, key: str, ttl_s: int, *, version_id: str = "") -> str:
+    def presigned_get_url(self, key: str, ttl_s: int = DEFAULT_PRESIGN_S, *, version_id: str = "") -> str:
         """Return a URL that anyone can fetch the object with, for ``ttl_s`` seconds; no request, no check (C37).
 
         Raises:
@@ -313,7 +314,7 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def presigned_put_url(self, key: str, ttl_s: int, *, content_type: str = "") -> str:
+    def presigned_put_url(self, key: str, ttl_s: int = DEFAULT_PRESIGN_S, *, content_type: str = "") -> str:
         """Return a URL that anyone can store the object with by one PUT, for ``ttl_s`` seconds; a secret, no request.
 
         Args:

@@ -44,6 +44,8 @@ def test_c37_a_presigned_url_is_signed_for_its_time(store: ObjectStore) -> None:
         signed = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         assert abs(datetime.now(UTC) - signed) < timedelta(minutes=1)
         assert len(query["X-Amz-Signature"][0]) == 64
+    for url in (store.presigned_get_url("dir/key"), store.presigned_put_url("dir/key")):
+        assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == ["3600"], "an hour, as aws-cli's"
 
 
 def test_c37_anyone_can_fetch_a_presigned_url(store: ObjectStore) -> None:
