@@ -13,10 +13,11 @@ import msgspec
 import numpy as np
 import pytest
 from matplotlib import image
+from matplotlib.axes import Axes
 
 from bulkhaul.benchmark.latencies import histogram, latencies, record
 from bulkhaul.benchmark.report import REPORT_FORMATS, csv_files, html, markdown, pngs, write
-from bulkhaul.benchmark.report.drawing import drawn
+from bulkhaul.benchmark.report.drawing import Figure, drawn
 from bulkhaul.benchmark.report.sections import all_figures, sections
 from bulkhaul.benchmark.results import RESULTS, FailureCount, Measured, Result, Steady
 from bulkhaul.model.errors import LocalError
@@ -157,6 +158,42 @@ def test_no_text_of_a_picture_lies_on_another() -> None:
         boxes.append(("the axes", canvas.axes[0].get_window_extent()))
         for (one, a), (other, b) in itertools.combinations(boxes, 2):
             assert not a.overlaps(b), f"{figure.name}: {one!r} and {other!r}"
+
+
+@pytest.mark.parametrize("title", ["", "What is drawn"])
+def test_nothing_of_a_picture_is_cut_off(title: str) -> None:
+    """Labels of the axes are within it, and below what stands above them, however long they are."""
+    runs = [made_run(n, waiting=True, windows=6, connections=8, count=300) for n in (1, 2, 3)]
+    parts = sections(made_result(*runs, open_loop=True))
+    figures = [*all_figures(parts), wide_labels(1), wide_labels(6)]
+    for figure in figures:
+        canvas = drawn(figure, title)
+        canvas.draw_without_rendering()
+        inside = canvas.axes[0].get_tightbbox()
+        assert inside is not None
+        assert 0 <= inside.x0 < inside.x1 <= canvas.bbox.width, figure.name
+        assert 0 <= inside.y0 < inside.y1 <= canvas.bbox.height, figure.name
+        for above in (*canvas.legends, *canvas.texts):
+            assert inside.y1 <= above.get_window_extent().y0, figure.name
+
+
+def wide_labels(lines: int) -> Figure:
+    """Return a figure of numbers that take room, with so many lines, each with a row of the legend to itself."""
+
+    def draw(axes: Axes) -> None:
+        for number in range(lines):
+            axes.plot([0, 1], [0, 1_234_567], label=f"a line with a long name, number {number}")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f} requests/s")
+        axes.set_xlabel("seconds since the beginning")
+
+    return Figure("wide", "Wide labels", "", draw, 1.75 + 0.21 * lines)
+
+
+def test_a_legend_that_is_too_high_ends_no_report() -> None:
+    """A damaged result may have any number of shares; all else is still to be seen."""
+    canvas = drawn(msgspec.structs.replace(wide_labels(60), height_in=2.0))
+    canvas.draw_without_rendering()
+    assert canvas.axes[0].bbox.height > 0
 
 
 def test_files_are_written_where_they_are_asked_for(one_run: Result, tmp_path: Path) -> None:

@@ -42,6 +42,9 @@ TITLE_IN, TITLE_SIZE = 0.25, 11
 PAD_IN = 0.04
 """Around what is drawn, in inches."""
 
+LEAST_HEIGHT = 0.1
+"""Of the axes, as a share of the figure's, however much stands above them."""
+
 PNG_DPI = 200
 
 _STYLE: dict[Any, Any] = {
@@ -152,7 +155,8 @@ def drawn(figure: Figure, title: str = "") -> Canvas:
             legend.set_title(title, FontProperties(size=TITLE_SIZE, weight="bold"))
         above = [legend]
     elif title:
-        above = [canvas.suptitle(title, x=0.01, ha="left", fontsize=TITLE_SIZE, fontweight="bold")]
+        y = 1 - PAD_IN / height_in
+        above = [canvas.suptitle(title, x=0.01, y=y, ha="left", fontsize=TITLE_SIZE, fontweight="bold")]
     _fit(canvas, axes, above)
     return canvas
 
@@ -160,18 +164,19 @@ def drawn(figure: Figure, title: str = "") -> Canvas:
 def _fit(canvas: Canvas, axes: Axes, above: Sequence[Artist]) -> None:
     """Leave around the axes what their labels and what is above them take.
 
-    It measures once; matplotlib's own layouts draw the figure once more and measure twice, which takes as long as all
-    the rest.
+    It measures once, near to where the axes will be, so that their ticks stay the same; matplotlib's own layouts draw
+    the figure once more and measure twice, which takes as long as all the rest. A legend without room is drawn over.
     """
     width, height = canvas.bbox.width, canvas.bbox.height
     pad = PAD_IN * canvas.dpi
     taken = sum(artist.get_window_extent().height + 2 * pad for artist in above)
-    canvas.subplots_adjust(left=0.1, right=0.98, bottom=0.12, top=0.95 - taken / height)
+    canvas.subplots_adjust(left=0.1, right=0.98, bottom=0.12, top=max(0.95 - taken / height, 0.12 + LEAST_HEIGHT))
     inner, outer = axes.bbox, axes.get_tightbbox()
     assert outer is not None, "the axes are drawn"
+    bottom = (inner.y0 - outer.y0 + pad) / height
     canvas.subplots_adjust(
         left=(inner.x0 - outer.x0 + pad) / width,
         right=1 - (outer.x1 - inner.x1 + pad) / width,
-        bottom=(inner.y0 - outer.y0 + pad) / height,
-        top=1 - (outer.y1 - inner.y1 + pad + taken) / height,
+        bottom=bottom,
+        top=max(1 - (outer.y1 - inner.y1 + pad + taken) / height, bottom + LEAST_HEIGHT),
     )

@@ -173,5 +173,5 @@ def share_figures(runs: Sequence[Run], shown: int) -> tuple[Figure, ...]:
         + ", ".join(f"{named(name)} {percent(part, 1.0)}" for name, part in run.limit.shares.items())
         for run in own
     )
-    height_in = 0.75 + 0.32 * len(own) + 0.19 * (len(names) - 1)
+    height_in = 0.75 + 0.32 * len(own) + 0.21 * (len(names) - 1)
     return (Figure("shares", "What the time of a request was spent on", f"{said}.", draw, height_in),)
