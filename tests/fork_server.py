@@ -1,4 +1,4 @@
-"""Forks commands, and what engines fork their workers from, of a process that has imported the program.
+"""Forks commands, and the forkservers of engines, from a process that has imported the program.
 
     test ──arguments, environment, pipes──▶ fork server ──fork──▶ command
       ◀──────────────── its status ─────────────╯
@@ -29,7 +29,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 from unittest import mock
@@ -66,7 +66,10 @@ class _Asked(NamedTuple):
 LEFT_OUT = ("bulkhaul.__main__", "bulkhaul.testing", "bulkhaul.fsspec")
 """What neither commands nor workers need."""
 
-LATE = ("hdrh.histogram", "jinja2", "matplotlib.backends.backend_svg", "matplotlib.figure")
+LATE = (
+    "hdrh.histogram", "jinja2", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
+)  # fmt: skip
 """What reports of benchmarks import when they are written."""
 
 
@@ -153,45 +156,58 @@ def _taken(words: Sequence[str], ours: Sequence[int], timeout_s: float) -> subpr
 
 _lock = threading.Lock()
 
+READY = b"."
+"""What the fork server says when it has imported all."""
+
 _PR_SET_CHILD_SUBREAPER = 36
 """Source: linux/prctl.h."""
-
 
 _SPAWNED = forkserver_process._spawned
 
 
-def _forked(theirs: int, pidfd: int, environment: Mapping[str, str]) -> int:
-    message = _Asked(None, dict(environment), str(Path.cwd()), _umask()).message()
-    return _SPAWNED(theirs, pidfd, environment) if message is None else _adopted(message, theirs, pidfd)
-
-
 @contextlib.contextmanager
 def forked_workers() -> Iterator[None]:
-    """Have the engines of this process get their forkservers from the fork server."""
+    """Have the engines of this process get their forkservers from the fork server; a forked child's start their own."""
+    owner = os.getpid()
     started()
-    with mock.patch.object(forkserver_process, "_spawned", _forked):
+
+    def got(theirs: int, pidfd: int, environment: Mapping[str, str]) -> int:
+        message = _Asked(None, dict(environment), str(Path.cwd()), _umask()).message()
+        if message is None or os.getpid() != owner:
+            return _SPAWNED(theirs, pidfd, environment)
+        return _adopted(message, theirs, pidfd)
+
+    with mock.patch.object(forkserver_process, "_spawned", got):
         yield
 
 
 @contextlib.contextmanager
 def real_workers() -> Iterator[None]:
-    """Have them start their forkservers themselves again."""
+    """Have engines start their forkservers themselves again."""
     with mock.patch.object(forkserver_process, "_spawned", _SPAWNED):
         yield
 
 
 def _adopted(message: bytes, theirs: int, pidfd: int) -> int:
-    """Have a forkserver forked, become its parent, and return its process id."""
+    """Have a forkserver forked, become its parent, and return its process id.
+
+    Meanwhile, for some milliseconds, whatever below this process loses its parent would fall to it, too.
+    """
     reading, told = os.pipe()
     with _lock, open(reading, "rb") as answer:
         prctl = ctypes.CDLL(None, use_errno=True).prctl
         assert prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
         try:
-            socket.send_fds(started(), [message], [theirs, pidfd, 2, told])
-            os.close(told)
-            return int(answer.read())
+            try:
+                socket.send_fds(started(), [message], [theirs, pidfd, 2, told])
+            finally:
+                os.close(told)
+            pid = answer.read()
         finally:
             prctl(_PR_SET_CHILD_SUBREAPER, 0)
+    assert pid, "the fork server has ended, or can fork no more"
+    os.waitid(os.P_PID, int(pid), os.WEXITED | os.WNOHANG | os.WNOWAIT)  # raises if it is not our child
+    return int(pid)
 
 
 @functools.cache
@@ -210,6 +226,7 @@ def started() -> socket.socket:
         process.wait()
 
     atexit.register(end)
+    assert control.recv(1) == READY
     return control
 
 
@@ -217,14 +234,10 @@ def started() -> socket.socket:
 
 
 def _serve(control: socket.socket) -> None:
-    """Fork a command for each request, and tell its process id and then its status, as lines."""
+    """Fork what each request asks for, and tell its process id, and of a command its status, as lines."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the command sets it: no thread may run where a process is forked
-    for name in modules.names("bulkhaul"):
-        if not name.startswith(LEFT_OUT):
-            importlib.import_module(name)
-    assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1
-    gc.collect()
-    gc.freeze()
+    _import(name for name in modules.names("bulkhaul") if not name.startswith(LEFT_OUT))
+    control.send(READY)
     running: dict[int, tuple[int, int]] = {}
     poll = select.poll()
     poll.register(control, select.POLLIN)
@@ -244,9 +257,8 @@ def _serve(control: socket.socket) -> None:
             if asked.words is None:
                 _give_away(asked, fds)
                 continue
-            if "bench" in asked.words:
-                for name in LATE:
-                    importlib.import_module(name)
+            if "bench" in asked.words and not set(LATE) <= set(sys.modules):
+                _import(LATE)
             pid = os.fork()
             if pid == 0:
                 _become(asked, fds)
@@ -259,6 +271,15 @@ def _serve(control: socket.socket) -> None:
             poll.register(pidfd, select.POLLIN)
 
 
+def _import(names: Iterable[str]) -> None:
+    """Import modules, which may start no thread, and have the garbage collector of no child look at them."""
+    for name in names:
+        importlib.import_module(name)
+    assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1
+    gc.collect()
+    gc.freeze()
+
+
 def _tell(fd: int, number: int) -> None:
     with contextlib.suppress(BrokenPipeError):  # who asked has given up
         os.write(fd, b"%d\n" % number)
@@ -266,15 +287,16 @@ def _tell(fd: int, number: int) -> None:
 
 def _give_away(asked: _Asked, fds: Sequence[int]) -> None:
     """Fork the forkserver of an engine as a child of who asked, whom it falls to when the one between has ended."""
-    between = os.fork()
-    if between == 0:
-        with contextlib.suppress(OSError):  # who asked is told of none
-            pid = os.fork()
-            if pid == 0:
-                _become_forkserver(asked, *fds)
-            _tell(fds[-1], pid)
-        os._exit(0)
-    os.waitpid(between, 0)
+    with contextlib.suppress(OSError):  # it can fork no more: who asked is told of none
+        between = os.fork()
+        if between == 0:
+            with contextlib.suppress(OSError):
+                pid = os.fork()
+                if pid == 0:
+                    _become_forkserver(asked, *fds)
+                _tell(fds[-1], pid)
+            os._exit(0)
+        os.waitpid(between, 0)
     for theirs in fds:
         os.close(theirs)
 
@@ -299,7 +321,7 @@ def _become_forkserver(asked: _Asked, control: int, pidfd: int, stderr: int, tol
 
 
 def _live_as(asked: _Asked) -> None:
-    """Take the folder, the mask and the environment of a process, and its memory for garbage."""
+    """Take the folder, the mask and the environment of a process, and let the collector look at all of its memory."""
     os.chdir(asked.folder)
     os.umask(asked.umask)
     os.environ.clear()

@@ -171,7 +171,7 @@ def _parent_of(pid: int) -> int:
 def run(folder: Path, victim: str, *, arm_late: bool) -> tuple[WatchedLoop, BaseException | None]:
     """Run everything with one failing callback; it must end in time, and leave no process and no file."""
     folder.mkdir()
-    before = set(descendants())
+    before, memory = set(descendants()), memory_held()
     error: BaseException | None = None
     began_s = time.monotonic()
     with filled_server() as server, asyncio.Runner(loop_factory=WatchedLoop) as runner:
@@ -194,8 +194,13 @@ def run(folder: Path, victim: str, *, arm_late: bool) -> tuple[WatchedLoop, Base
     assert temp_files(folder) == [], f"{victim}: temp files are left"
     for close in loop.kept if victim == CLOSES else ():
         close()
-    assert [name for name in open_files(os.getpid()) if "memfd" in name] == [], f"{victim}: memory is left"
+    assert memory_held() == memory, f"{victim}: memory is left"
     return loop, error
+
+
+def memory_held() -> int:
+    """Return how many pieces of the engine's anonymous memory this process has open."""
+    return sum(name.startswith("/memfd:bulkhaul") for name in open_files(os.getpid()))
 
 
 @contextlib.contextmanager

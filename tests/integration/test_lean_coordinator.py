@@ -25,6 +25,8 @@ from tests.integration.command import arguments, environment, run, stream
 from tests.integration.lean import HEAVY, hooked, serving_a_few_objects
 from tests.patience import PATIENCE_S, SOON_S
 
+pytestmark = pytest.mark.usefixtures("real_workers")
+
 HOOK = """
 import os, sys
 
