@@ -18,8 +18,8 @@ INSTANT = re.compile(
     r"(?:\.([0-9]{1,9}))? ?(?:(Z|UTC|GMT)|([+-])([0-9]{2}):?([0-9]{2}))?"
 )
 
-_COMMON = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.0{1,9})?Z")
-"""As S3 writes it in every listing."""
+_COMMON = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.0{1,9})?Z")
+"""As S3 writes it in every listing. Hours end at 23: Python 3.14 takes 24:00 for midnight, and the SDK does not."""
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _WEEKDAYS = frozenset(_DAYS) | {day[:3] for day in _DAYS}

@@ -84,7 +84,9 @@ def _unusable(name: str, source: str, what: str) -> CredentialsError:
     return CredentialsError(f"the {name} {what} ({where}); copy it again, on one line")
 
 
-_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+# Hours end at 23: Python 3.14 takes 24:00 for midnight, and the SDK does not.
+_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
+_TIME = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{_CLOCK}(?:Z|[+-][0-9]{{2}}:[0-9]{{2}})"
 
 
 def unix_time(text: str) -> float:
