@@ -38,6 +38,9 @@ from tests.faultserver import FaultServer, Latency, Stall, make_object
 from tests.patience import PATIENCE_S, SOON_S
 from tests.writing import KIB, WriteRig, running_write_rig
 
+FORK_WARNS_NOT = ["-W", "ignore:This process:DeprecationWarning"]
+"""From Python 3.12 on, a program with threads that forks is warned, rightly; what becomes of its engine is tested."""
+
 pytestmark = pytest.mark.usefixtures("real_workers")
 
 BODY = random.Random(91).randbytes(4 * PART_BYTES)
@@ -329,7 +332,15 @@ def run_script(script: str, server: FaultServer, folder: Path, *options: str) ->
     """Run a script to its end, which it must reach by itself and soon, and leave nothing behind."""
     before = set(descendants())
     with aws_environment(keys() | {"PYTHONPATH": os.pathsep.join(sys.path)}):
-        command: list[Any] = [sys.executable, *options, "-c", HEAD + script, server.endpoint_url, folder / "restored"]
+        command: list[Any] = [
+            sys.executable,
+            *options,
+            *FORK_WARNS_NOT,
+            "-c",
+            HEAD + script,
+            server.endpoint_url,
+            folder / "restored",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     eventually(lambda: set(descendants()) <= before, "processes are left")
     assert temp_files(folder) == []
