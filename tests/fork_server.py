@@ -206,7 +206,10 @@ def _adopted(message: bytes, theirs: int, pidfd: int) -> int:
         finally:
             prctl(_PR_SET_CHILD_SUBREAPER, 0)
     assert pid, "the fork server has ended, or can fork no more"
-    os.waitid(os.P_PID, int(pid), os.WEXITED | os.WNOHANG | os.WNOWAIT)  # raises if it is not our child
+    try:
+        os.waitid(os.P_PID, int(pid), os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError as error:  # an OSError would be told as one of the engine's
+        raise AssertionError("the forkserver is no child of this process") from error
     return int(pid)
 
 
@@ -272,7 +275,7 @@ def _serve(control: socket.socket) -> None:
 
 
 def _import(names: Iterable[str]) -> None:
-    """Import modules, which may start no thread, and have the garbage collector of no child look at them."""
+    """Import modules, which may start no thread, and hide them from the collector until a child unhides them."""
     for name in names:
         importlib.import_module(name)
     assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1
@@ -290,12 +293,13 @@ def _give_away(asked: _Asked, fds: Sequence[int]) -> None:
     with contextlib.suppress(OSError):  # it can fork no more: who asked is told of none
         between = os.fork()
         if between == 0:
-            with contextlib.suppress(OSError):
+            try:
                 pid = os.fork()
                 if pid == 0:
                     _become_forkserver(asked, *fds)
                 _tell(fds[-1], pid)
-            os._exit(0)
+            finally:
+                os._exit(0)
         os.waitpid(between, 0)
     for theirs in fds:
         os.close(theirs)

@@ -120,7 +120,7 @@ def files(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of files that batches have reported as stored; what a slow one tells before its end is its end's."""
+    """The number of files that each batch has stored; what a slow one has told each second counts for its end."""
     seen: list[int] = []
     before: Counter[tuple[int, int]] = Counter()
     real = BatchJob.ended
@@ -229,7 +229,7 @@ def test_refused(rig: WriteRig, files: Path, case: Hit) -> None:
 
 
 def test_batches_are_used(rig: WriteRig, files: Path, sent: list[int]) -> None:
-    """The files of a folder and of those below it go together, in few reports, each by one PUT."""
+    """The files of a folder and of those below it go together, in few batches, each by one PUT."""
     shutil.copytree(files, files / "below")
     results = upload(rig, files)
     assert all(result.ok for result in results.values())

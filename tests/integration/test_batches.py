@@ -75,7 +75,7 @@ def in_the_middle(folder: Path) -> bool:
 
 @pytest.fixture
 def arrived(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of rows that batches have reported as arrived; what a slow one tells before its end is its end's."""
+    """The number of rows that arrived in each batch; what a slow one has told each second counts for its end."""
     seen: list[int] = []
     before: Counter[tuple[int, int]] = Counter()
     real = BatchJob.ended
@@ -107,8 +107,8 @@ def held(
             go_on.set()
 
 
-def test_a_batch_is_one_report(tmp_path: Path, arrived: list[int]) -> None:
-    """The objects of a folder go together, also those in a folder below, and each report is of many."""
+def test_a_batch_is_of_many(tmp_path: Path, arrived: list[int]) -> None:
+    """The objects of a folder go together, also those in a folder below, and each batch is of many."""
     with running_rig(tmp_path) as rig:
         fill(rig.server)
         fill(rig.server, "p/below/")

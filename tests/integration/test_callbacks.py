@@ -194,7 +194,7 @@ def run(folder: Path, victim: str, *, arm_late: bool) -> tuple[WatchedLoop, Base
     assert temp_files(folder) == [], f"{victim}: temp files are left"
     for close in loop.kept if victim == CLOSES else ():
         close()
-    assert memory_held() == memory, f"{victim}: memory is left"
+    assert memory_held() <= memory, f"{victim}: memory is left"
     return loop, error
 
 

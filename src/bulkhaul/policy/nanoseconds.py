@@ -7,7 +7,8 @@ import re
 from datetime import UTC, datetime, timedelta
 
 _INSTANT = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2})(?:[.]([0-9]{1,9})[0-9]*)?([Zz]|[+-][0-9]{2}:[0-9]{2})",
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})"
+    r"(?:[.]([0-9]{1,9})[0-9]*)?([Zz]|[+-][0-9]{2}:[0-9]{2})",
     re.ASCII,
 )
 
@@ -21,6 +22,9 @@ def read_instant(text: str) -> int:
     1250000000
     >>> read_instant("2019-11-13T16:07:06.3173431Z") % 1_000_000_000
     317343100
+    >>> read_instant("2019-11-13T24:00:00Z")
+    Traceback (most recent call last):
+    ValueError: '2019-11-13T24:00:00Z' is no instant such as 2019-11-13T16:07:06.3173431Z
 
     Raises:
         ValueError: it is no instant of RFC 3339.

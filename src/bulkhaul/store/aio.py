@@ -218,7 +218,7 @@ class S3Store(BucketReads):
         await (await self._running()).delete_tags(ref, version_id=version_id)
 
     async def presigned_get_url(self, key: str, ttl_s: int = DEFAULT_PRESIGN_S, *, version_id: str = "") -> str:
-        """Return a URL that anyone can fetch the object with, for ``ttl_s`` seconds; a secret (C37).
+        """Return a URL that anyone can fetch the object with, for ``ttl_s`` seconds (an hour): a secret (C37).
 
         Raises:
             OtherError: the time is not 1 to 604800 whole seconds, or there are no credentials.

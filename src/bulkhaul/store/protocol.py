@@ -307,7 +307,9 @@ class ObjectStore(Protocol):
         ...
 
     def presigned_get_url(self, key: str, ttl_s: int = DEFAULT_PRESIGN_S, *, version_id: str = "") -> str:
-        """Return a URL that anyone can fetch the object with, for ``ttl_s`` seconds; no request, no check (C37).
+        """Return a URL that anyone can fetch the object with, for ``ttl_s`` seconds, an hour by default (C37).
+
+        No request is made, and nothing checked.
 
         Raises:
             OtherError: the time is not 1 to 604800 whole seconds, or there are no credentials.
@@ -315,7 +317,7 @@ class ObjectStore(Protocol):
         ...
 
     def presigned_put_url(self, key: str, ttl_s: int = DEFAULT_PRESIGN_S, *, content_type: str = "") -> str:
-        """Return a URL that anyone can store the object with by one PUT, for ``ttl_s`` seconds; a secret, no request.
+        """Return a URL that anyone can store the object with by one PUT, for ``ttl_s`` seconds: a secret; no request.
 
         Args:
             content_type: that the PUT must come with; empty for any.

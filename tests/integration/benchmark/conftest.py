@@ -26,7 +26,7 @@ def first_in_line() -> Iterator[None]:
     """Where it is permitted, have this thread and what it starts run before the tests of other processes.
 
     What is measured here is what is slow on purpose, and not that others are at work. It needs ``real_workers``: forked
-    ones are not started by this process. A distant server goes before all that, by as much again.
+    ones are not started by this process. A distant server goes before that, by as much again.
     """
     before = os.getpriority(os.PRIO_PROCESS, 0)
     with contextlib.suppress(PermissionError):

@@ -62,7 +62,7 @@ def test_time_to_first_byte(server: DistantServer) -> None:
 def test_throughput(punctual: DistantServer) -> None:
     """A connection brings an object in its latency and its bytes at the connection's rate, of which a quantum is ahead.
 
-    All connections begin at once and stay in step: of the few objects a second, four more or less are seen.
+    All connections begin at once and stay in step, so what a run counts may be four objects off: it must have many.
     """
     before = statistics(punctual.endpoint)
     workload = Workload(mix={"get": 1}, size="2MiB", objects=32, concurrency=4, duration_s=6)

@@ -64,7 +64,7 @@ def instant(text: str | None) -> datetime | None:
     """A time of XML Schema."""
     if text is None:
         return None
-    if not re.fullmatch(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}(\.[0-9]+)?Z", text):
+    if not re.fullmatch(r"[0-9]{4}(-[0-9]{2}){2}T([01][0-9]|2[0-3])(:[0-9]{2}){2}(\.[0-9]+)?Z", text):
         raise NoTruthError
     try:
         return datetime.fromisoformat(text)

@@ -42,8 +42,8 @@ TITLE_IN, TITLE_SIZE = 0.25, 11
 PAD_IN = 0.04
 """Around what is drawn, in inches."""
 
-LEAST_HEIGHT = 0.1
-"""Of the axes, as a share of the figure's, however much stands above them."""
+LEAST_AXES = 0.1
+"""Height and width of the axes at least, as a share of the figure's, however much stands around them."""
 
 PNG_DPI = 200
 
@@ -107,7 +107,7 @@ def svg(figure: Figure) -> str:
     Raises:
         UsageError: matplotlib is not installed.
     """
-    with _style(figure.name):
+    with styled(figure.name):
         out = io.StringIO()
         drawn(figure).savefig(out, format="svg", transparent=True)
     return inlined(out.getvalue(), figure.name, COLOURS)
@@ -119,14 +119,22 @@ def png(figure: Figure) -> bytes:
     Raises:
         UsageError: matplotlib is not installed.
     """
-    with _style(figure.name):
+    with styled(figure.name):
         out = io.BytesIO()
         drawn(figure, figure.title).savefig(out, format="png", dpi=PNG_DPI, facecolor="white")
     return out.getvalue()
 
 
 @contextmanager
-def _style(name: str) -> Iterator[None]:
+def styled(name: str) -> Iterator[None]:
+    """Draw as reports do, whatever the settings of whoever draws.
+
+    Args:
+        name: of the figure.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
     require("matplotlib")
     import matplotlib as mpl
 
@@ -165,18 +173,20 @@ def _fit(canvas: Canvas, axes: Axes, above: Sequence[Artist]) -> None:
     """Leave around the axes what their labels and what is above them take.
 
     It measures once, near to where the axes will be, so that their ticks stay the same; matplotlib's own layouts draw
-    the figure once more and measure twice, which takes as long as all the rest. A legend without room is drawn over.
+    the figure once more and measure twice, which takes as long as all the rest. What has no room lies over the axes.
     """
     width, height = canvas.bbox.width, canvas.bbox.height
     pad = PAD_IN * canvas.dpi
     taken = sum(artist.get_window_extent().height + 2 * pad for artist in above)
-    canvas.subplots_adjust(left=0.1, right=0.98, bottom=0.12, top=max(0.95 - taken / height, 0.12 + LEAST_HEIGHT))
+    canvas.subplots_adjust(left=0.1, right=0.98, bottom=0.12, top=max(0.95 - taken / height, 0.12 + LEAST_AXES))
     inner, outer = axes.bbox, axes.get_tightbbox()
     assert outer is not None, "the axes are drawn"
-    bottom = (inner.y0 - outer.y0 + pad) / height
-    canvas.subplots_adjust(
-        left=(inner.x0 - outer.x0 + pad) / width,
-        right=1 - (outer.x1 - inner.x1 + pad) / width,
-        bottom=bottom,
-        top=max(1 - (outer.y1 - inner.y1 + pad + taken) / height, bottom + LEAST_HEIGHT),
-    )
+    left, right = _apart((inner.x0 - outer.x0 + pad) / width, 1 - (outer.x1 - inner.x1 + pad) / width)
+    bottom, top = _apart((inner.y0 - outer.y0 + pad) / height, 1 - (outer.y1 - inner.y1 + pad + taken) / height)
+    canvas.subplots_adjust(left=left, right=right, bottom=bottom, top=top)
+
+
+def _apart(low: float, high: float) -> tuple[float, float]:
+    """Return where the axes begin and end, which must leave room for some."""
+    low = min(low, 1 - LEAST_AXES)
+    return low, max(high, low + LEAST_AXES)
