@@ -1,7 +1,4 @@
-"""Runs every benchmark once, small, two at a time: one sees that they run, and nothing is compared.
-
-python -m bench.smoke --folder FOLDER
-"""
+"""Runs every benchmark once, small, two at a time: one sees that they run, and nothing is compared."""
 
 from __future__ import annotations
 

@@ -55,13 +55,6 @@ class _Asked(NamedTuple):
     folder: str
     umask: int
 
-    def message(self) -> bytes | None:
-        """Return what the fork server is told; None if this needs a process of its own from the start."""
-        if _read_at_the_start(self.environment) != _BEGUN_WITH:
-            return None
-        message = json.dumps(self).encode("utf-8", "surrogateescape")
-        return message if len(message) <= MOST_BYTES else None
-
 
 LEFT_OUT = ("bulkhaul.__main__", "bulkhaul.testing", "bulkhaul.fsspec")
 """What neither commands nor workers need."""
@@ -90,7 +83,7 @@ def run(
     Raises:
         TimeoutExpired: it was killed, since it had not ended in time.
     """
-    message = _Asked(list(words), dict(environment), str(folder or Path.cwd()), _umask()).message()
+    message = _message(list(words), environment, folder)
     if message is None:
         return None
     theirs, ours = zip(*(os.pipe()[::-1] for _ in range(3)), strict=True)
@@ -115,6 +108,15 @@ def _fed(fd: int, given: bytes) -> None:
     """Write all that a command is given, or as much as it wants."""
     with contextlib.suppress(BrokenPipeError), open(fd, "wb") as pipe:
         pipe.write(given)
+
+
+def _message(words: list[str] | None, environment: Mapping[str, str], folder: Path | None = None) -> bytes | None:
+    """Return what the fork server is told; None if this needs a process of its own from the start."""
+    if _read_at_the_start(environment) != _BEGUN_WITH:
+        return None
+    asked = _Asked(words, dict(environment), str(folder or Path.cwd()), _umask())
+    message = json.dumps(asked).encode("utf-8", "surrogateescape")
+    return message if len(message) <= MOST_BYTES else None
 
 
 def _read_at_the_start(environment: Mapping[str, str]) -> dict[str, str]:
@@ -172,7 +174,7 @@ def forked_workers() -> Iterator[None]:
     started()
 
     def got(theirs: int, pidfd: int, environment: Mapping[str, str]) -> int:
-        message = _Asked(None, dict(environment), str(Path.cwd()), _umask()).message()
+        message = _message(None, environment)
         if message is None or os.getpid() != owner:
             return _SPAWNED(theirs, pidfd, environment)
         return _adopted(message, theirs, pidfd)

@@ -23,6 +23,7 @@ from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import Content
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.batching import FIRST_GROUPS, FIRST_ROWS, SMALL_UPLOAD_BYTES
+from tests.batches import watched_batches
 from tests.engines import assert_no_secret, eventually
 from tests.faultserver import (
     CutHead,
@@ -120,19 +121,8 @@ def files(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of files that each batch has stored; what a slow one has told each second counts for its end."""
-    seen: list[int] = []
-    before: Counter[tuple[int, int]] = Counter()
-    real = BatchJob.ended
-
-    def ended(self: BatchJob, worker: int, message: Any) -> Any:
-        before[worker, message.lease] += len(message.sent)
-        if not message.more:
-            seen.append(before.pop((worker, message.lease)))
-        return real(self, worker, message)
-
-    monkeypatch.setattr(BatchJob, "ended", ended)
-    return seen
+    """The number of files that each batch has stored."""
+    return watched_batches(monkeypatch, "sent")
 
 
 def upload(

@@ -9,13 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -25,6 +23,7 @@ from bulkhaul.engine.messages.messages import BatchEnded
 from bulkhaul.engine.pool.batch_job import BatchJob
 from bulkhaul.model.settings import Timeouts
 from bulkhaul.testing.faultserver.faults import Reception
+from tests.batches import watched_batches
 from tests.engines import (
     QUICK,
     Rig,
@@ -75,19 +74,8 @@ def in_the_middle(folder: Path) -> bool:
 
 @pytest.fixture
 def arrived(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of rows that arrived in each batch; what a slow one has told each second counts for its end."""
-    seen: list[int] = []
-    before: Counter[tuple[int, int]] = Counter()
-    real = BatchJob.ended
-
-    def ended(self: BatchJob, worker: int, message: Any) -> object:
-        before[worker, message.lease] += len(message.landed)
-        if not message.more:
-            seen.append(before.pop((worker, message.lease)))
-        return real(self, worker, message)
-
-    monkeypatch.setattr(BatchJob, "ended", ended)
-    return seen
+    """The number of rows that arrived in each batch."""
+    return watched_batches(monkeypatch, "landed")
 
 
 @contextmanager

@@ -148,14 +148,15 @@ def test_no_text_of_a_picture_lies_on_another() -> None:
     """Title, legend and the drawing of each figure have a place of their own."""
     parts = sections(made_result(made_run(1, waiting=True), made_run(2), made_run(3)))
     for figure in all_figures(parts):
-        canvas = drawn(figure, figure.title)
-        canvas.draw_without_rendering()
-        texts = list(canvas.texts)
-        for legend in canvas.legends:
-            texts += [legend.get_title(), *legend.get_texts()]
+        with styled(figure.name):
+            canvas = drawn(figure, figure.title)
+            canvas.draw_without_rendering()
+            texts = list(canvas.texts)
+            for legend in canvas.legends:
+                texts += [legend.get_title(), *legend.get_texts()]
+            boxes = [(text.get_text(), text.get_window_extent().padded(-1)) for text in texts]
+            boxes.append(("the axes", canvas.axes[0].get_window_extent()))
         assert figure.title in [text.get_text() for text in texts]
-        boxes = [(text.get_text(), text.get_window_extent().padded(-1)) for text in texts]
-        boxes.append(("the axes", canvas.axes[0].get_window_extent()))
         for (one, a), (other, b) in itertools.combinations(boxes, 2):
             assert not a.overlaps(b), f"{figure.name}: {one!r} and {other!r}"
 
