@@ -332,8 +332,8 @@ def test_an_upload_that_a_killed_one_left_unfinished(
     workload = {"version": 2, "comment": "", "filesOnDisk": False, "checksum": None, "maxRepeatCount": 1}
     (tmp_path / "u.run.json").write_text(json.dumps({**workload, "maxRepeatSecs": 60, "tasks": tasks}))
     words = arguments("bench", "run", "--workload", tmp_path / "u.run.json", f"s3://{BUCKET}/some/")
-    config = str(tmp_path / "config")
-    with subprocess.Popen(words, env=environment(**variables, AWS_CONFIG_FILE=config)) as process:
+    own = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "TMPDIR": str(tmp_path)}  # where its temporary folder stays
+    with subprocess.Popen(words, env=environment(**variables, **own)) as process:
         try:
             server.wait_for(lambda it: bool(it.requests_for("UploadPart")))
         finally:
